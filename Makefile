@@ -1,0 +1,99 @@
+# PyChartAccounting: Python 3.11 or later, make and a network are enough for every target.
+#
+#   make run                              demo data, on http://127.0.0.1:8501
+#   make run ACCOUNTING=/path/accounting  your own file, loaded once and followed from then on
+#   make test, make check                 what CI runs
+#   make install                          .venv/bin/pychart, and nothing else
+
+PYTHON ?= python3
+PORT ?= 8501
+ACCOUNTING ?=
+DEMO_JOBS ?= 200000
+DEMO_YEARS ?= 5
+PYTEST_ARGS ?=
+
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
+PYCHART := $(VENV)/bin/pychart
+RUNTIME := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+DEMO := var/demo
+LOCKED := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install dev run test check format lock clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "pychart needs Python 3.11 or later, and '$(PYTHON)' is $$($(PYTHON) -V 2>&1);" \
+	       "name another one: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
+	@echo "==> Creating the environment $(VENV)"
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "no environment could be made; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+
+# The builder is locked as well, hence no build isolation, which would fetch the latest one.
+$(RUNTIME): $(LOCKED) | $(VENV)/bin/python
+	@echo "==> Installing pychart and its packages into $(VENV) (about 600 MB, once)"
+	$(PIP) install -q -c constraints.txt hatchling editables
+	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	@echo "==> Installing the test tools"
+	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@
+
+install: $(RUNTIME) ## make .venv with pychart in it
+
+dev: $(DEV) ## the same with the test tools
+
+$(DEMO)/pychart.toml: | $(RUNTIME)
+	@echo "==> Making demo data in $(DEMO) ($(DEMO_JOBS) jobs over $(DEMO_YEARS) years, once)"
+	$(PYCHART) demo --jobs $(DEMO_JOBS) --years $(DEMO_YEARS) --seed 1 --output $(DEMO)
+
+ifeq ($(strip $(ACCOUNTING)),)
+run: $(RUNTIME) $(DEMO)/pychart.toml ## load and serve demo data, or ACCOUNTING=FILE
+	@echo "==> Serving the demo data on http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
+	$(PYCHART) --config $(DEMO)/pychart.toml up --port $(PORT)
+else
+run: $(RUNTIME)
+	@test -r "$(ACCOUNTING)" || { echo "cannot read '$(ACCOUNTING)'" >&2; exit 1; }
+	@mkdir -p var
+	@echo "==> Serving $(ACCOUNTING) on http://127.0.0.1:$(PORT) (Ctrl-C ends it)"
+	$(PYCHART) --database "chdb://$(CURDIR)/var/site" up --port $(PORT) "$(ACCOUNTING)"
+endif
+
+test: $(DEV) ## run the tests
+	$(VENV)/bin/python -m pytest -q $(PYTEST_ARGS)
+
+# The systemd units, the compose file and the server's users are checked by tests/test_deploy.py.
+check: $(DEV) ## formatting, lint, types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/python -m pytest -q tests/test_deploy.py -k 'systemd or compose or dockerfile'
+
+format: $(DEV) ## let ruff format and fix
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+# In an environment of its own: what someone tried out in .venv must not get into the lock.
+lock: ## renew constraints.txt
+	rm -rf var/lock && $(PYTHON) -m venv var/lock
+	var/lock/bin/python -m pip install --no-build-isolation -q hatchling editables
+	var/lock/bin/python -m pip install --no-build-isolation -q -e '.[dev,bench]'
+	{ sed -n '/^#/p' constraints.txt; \
+	  var/lock/bin/python -m pip freeze --exclude-editable --exclude pychart-accounting; } > var/constraints.txt
+	mv var/constraints.txt constraints.txt
+	rm -rf var/lock
+
+clean: ## remove caches, keep .venv and var
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove everything that make made, loaded data included
+	rm -rf $(VENV) var

@@ -1,0 +1,197 @@
+"""Opens the warehouse: the embedded engine (chDB) or a ClickHouse server, behind one class.
+
+The only module that imports the driver. Every failure of it leaves here as one of `errors`.
+"""
+
+from __future__ import annotations
+
+import queue
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import unquote, urlsplit
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from clickhouse.errors import WarehouseBusy, WarehouseError, WarehouseUnreachable
+from clickhouse.settings import Settings
+
+EMBEDDED_CLIENTS = 4  # queries that run side by side; one client serialises its own
+
+# Rows that share a key are copies of one line, so whatever is filtered on is equal in all of them.
+READ_SETTINGS = {
+    "do_not_merge_across_partitions_select_final": 1,
+    "optimize_move_to_prewhere_if_final": 1,
+    "prefer_column_name_to_alias": 1,
+}
+UNKNOWN_DATABASE = 81
+# Connection, timeout, overload: the same statement may succeed later.
+TRANSIENT_CODES = frozenset({159, 202, 209, 210, 216, 241, 242, 243, 319, 999})
+
+
+class Warehouse:
+    """One open database; safe to use from several threads. Use it as a context manager."""
+
+    def __init__(self, settings: Settings, *, create: bool = False) -> None:
+        """Open the database of `settings`; `create` makes it where it does not exist."""
+        self.settings = settings
+        self.embedded = settings.database.startswith("chdb://")
+        self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
+        self._clients: list[Client] = []
+        if self.embedded:
+            self._open_embedded(create)
+        else:
+            self._open_server(create)
+
+    def __enter__(self) -> Self:
+        """Give the open warehouse itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection; an embedded database is then free for another process."""
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        """Answer a query as an Arrow table; values travel as bound `{name:Type}` parameters."""
+        with self._client(sql) as client:
+            return client.query_arrow(
+                sql, parameters=dict(parameters or {}), settings=self._limits(), use_strings=True
+            )
+
+    def rows(
+        self, sql: str, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Sequence[Any]]:
+        """Answer a query as rows of Python values."""
+        with self._client(sql) as client:
+            result = client.query(sql, parameters=dict(parameters or {}), settings=self._limits())
+            return list(result.result_rows)
+
+    def text(self, sql: str, format_name: str) -> bytes:
+        """Answer a query in one of ClickHouse's own output formats."""
+        with self._client(sql) as client:
+            return client.raw_query(sql, fmt=format_name, settings=self._limits())
+
+    def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that gives no rows."""
+        with self._client(sql) as client:
+            client.command(sql, settings=dict(settings or {}))
+
+    def insert(
+        self,
+        table: str,
+        columns: Sequence[str],
+        row_binary: bytes,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Insert rows that are already encoded as RowBinary."""
+        with self._client(table) as client:
+            client.raw_insert(
+                table,
+                column_names=list(columns),
+                insert_block=row_binary,
+                fmt="RowBinary",
+                settings=dict(settings or {}),
+            )
+
+    def insert_rows(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Insert a few rows of Python values, acknowledged once they are stored."""
+        with self._client(table) as client:
+            client.insert(table, rows, column_names=list(columns), settings={"async_insert": 0})
+
+    def _limits(self) -> dict[str, Any]:
+        return {"max_execution_time": self.settings.query_seconds}
+
+    @contextmanager
+    def _client(self, what: str) -> Iterator[Client]:
+        client = self._idle.get()
+        try:
+            yield client
+        except (ClickHouseError, RuntimeError) as error:
+            raise translate(error, self.settings.database, what) from error
+        finally:
+            self._idle.put(client)
+
+    def _open_embedded(self, create: bool) -> None:
+        path = Path(self.settings.database.removeprefix("chdb://"))
+        if not create and not path.is_dir():
+            raise WarehouseError(f"{path}: no such database; load a file first")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WarehouseError(f"{path}: {error.strerror}") from error
+        self._connect(EMBEDDED_CLIENTS, {"interface": "chdb", "path": str(path)})
+
+    def _open_server(self, create: bool) -> None:
+        url = urlsplit(self.settings.database)
+        database = url.path.strip("/") or "pychart"
+        options: dict[str, Any] = {
+            "interface": url.scheme,
+            "host": url.hostname,
+            "port": url.port or (8443 if url.scheme == "https" else 8123),
+            "username": unquote(url.username or "default"),
+            "password": self.settings.password() or unquote(url.password or ""),
+            "autogenerate_session_id": False,
+            "connect_timeout": 10,
+            "send_receive_timeout": self.settings.query_seconds + 30,
+        }
+        if create:
+            self._connect(1, options | {"database": "default"})
+            self.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
+            self.close()
+            self._idle = queue.LifoQueue()
+        self._connect(EMBEDDED_CLIENTS, options | {"database": database})
+
+    def _connect(self, count: int, options: Mapping[str, Any]) -> None:
+        try:
+            for _ in range(count):
+                client = clickhouse_connect.get_client(**options, settings=READ_SETTINGS)
+                self._clients.append(client)
+                self._idle.put(client)
+        except (ClickHouseError, RuntimeError, OSError) as error:
+            self.close()
+            raise translate(error, self.settings.database, "") from error
+
+
+def shown(database: str) -> str:
+    """Give the address of a database as it may be printed: without the password."""
+    return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1@", database)
+
+
+def translate(error: Exception, database: str, what: str) -> WarehouseError:
+    """Turn a failure of the driver into one clear line; `what` is the statement or the table."""
+    text = " ".join(str(error).split())
+    place = shown(database)
+    if "Cannot lock file" in text or "already initialized with path" in text:
+        return WarehouseBusy(
+            f"{place}: the embedded database is open in another process; only one can have it"
+            " (stop that one, or use a ClickHouse server)"
+        )
+    found = re.search(r"Code: (\d+)", text) or re.search(r"code (\d+)", text)
+    code = int(found.group(1)) if found else int(getattr(error, "code", 0) or 0)
+    if code == UNKNOWN_DATABASE:
+        return WarehouseError(f"{place}: no such database; run `pychart migrate` first", code)
+    reason = re.sub(r"^.*?DB::Exception: ", "", text)
+    reason = re.sub(r" \(version [^)]*\).*$", "", reason)[:500]
+    if code in TRANSIENT_CODES or code == 0 and not what:
+        return WarehouseUnreachable(f"{place}: {_connection_reason(reason)}", code)
+    return WarehouseError(f"{place}: {reason}", code)
+
+
+def _connection_reason(text: str) -> str:
+    for sign in ("Connection refused", "Name or service not known", "timed out", "No route"):
+        if sign in text:
+            return sign.lower()
+    return text

@@ -1,0 +1,166 @@
+"""Brings a database up to date: numbered statements that run once, then the views.
+
+A file of `schema/` holds one statement that can be repeated (IF NOT EXISTS) and is never edited
+once released; the table `migrations` remembers which have run. The files of `views/` may be edited:
+each view is replaced when its text, or a setting it was made from, has changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib.resources import files
+
+from clickhouse.connection import Warehouse
+from clickhouse.errors import WarehouseError
+from clickhouse.settings import Settings
+
+UNKNOWN_TABLE = 60
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One file: its number among its kind, its name and its SQL."""
+
+    number: int
+    name: str
+    sql: str
+
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of the SQL in hexadecimal."""
+        return hashlib.sha256(self.sql.encode()).hexdigest()
+
+
+def schema() -> list[Statement]:
+    """List the statements of `schema/` in order."""
+    return _statements("schema")
+
+
+def views(settings: Settings) -> list[Statement]:
+    """List the views in order, with what the settings say of the clusters written into them."""
+    pieces = {
+        "pe_class": pe_class_sql(settings),
+        "largest_node": largest_node_sql(settings),
+        "day": day_sql(settings),
+    }
+    # a view keeps the columns that its table had: a longer schema makes another view
+    ending = f"-- over schema {len(schema())}\n"
+    return [
+        Statement(view.number, view.name, _fill(view.sql, pieces) + ending)
+        for view in _statements("views")
+    ]
+
+
+def migrate(warehouse: Warehouse) -> list[str]:
+    """Apply what is missing and name it; a second run, or a second process, changes nothing."""
+    applied = _applied(warehouse)
+    known = schema()
+    newest = max(applied, default=0)
+    if newest > len(known):
+        raise WarehouseError(
+            f"the database is at schema {newest}, newer than this pychart ({len(known)}): upgrade"
+        )
+    done = []
+    for statement in known:
+        if statement.number in applied:
+            _same(statement, applied[statement.number])
+            continue
+        warehouse.command(statement.sql)
+        _remember(warehouse, statement)
+        done.append(statement.name)
+    return done + _replace_views(warehouse)
+
+
+def _same(statement: Statement, checksum: str) -> None:
+    if statement.checksum != checksum:
+        raise WarehouseError(f"schema/{statement.name}.sql was edited after it had been applied")
+
+
+def _applied(warehouse: Warehouse) -> dict[int, str]:
+    try:
+        found = warehouse.rows(
+            "SELECT version, checksum FROM migrations FINAL WHERE version < 1000"
+        )
+    except WarehouseError as error:
+        if error.code != UNKNOWN_TABLE:
+            raise
+        return {}
+    return {int(version): _text(checksum) for version, checksum in found}
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _replace_views(warehouse: Warehouse) -> list[str]:
+    found = warehouse.rows("SELECT name, checksum FROM migrations FINAL WHERE version >= 1000")
+    current = {_text(name): _text(checksum) for name, checksum in found}
+    done = []
+    for view in views(warehouse.settings):
+        if current.get(view.name) != view.checksum:
+            warehouse.command(view.sql)
+            _remember(warehouse, Statement(1000 + view.number, view.name, view.sql))
+            done.append(view.name)
+    return done
+
+
+def _remember(warehouse: Warehouse, statement: Statement) -> None:
+    row = [statement.number, statement.name, statement.checksum]
+    warehouse.insert_rows("migrations", ["version", "name", "checksum"], [row])
+
+
+def _statements(folder: str) -> list[Statement]:
+    entries = files("clickhouse").joinpath(folder).iterdir()
+    found = sorted(
+        (entry for entry in entries if ".sql" in entry.name), key=lambda entry: entry.name
+    )
+    return [
+        Statement(int(entry.name[:4]), entry.name.removesuffix(".sql"), entry.read_text())
+        for entry in found
+    ]
+
+
+def _fill(sql: str, pieces: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: pieces[match.group(1)], sql)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def pe_class_sql(settings: Settings) -> str:
+    """Write the class of a parallel environment as the clusters' settings state it, '' if none."""
+    cases = [
+        f"cluster = {_literal(name)} AND match(granted_pe, {_literal(_regex(pattern))}),"
+        f" {_literal(kind)}"
+        for name, cluster in sorted(settings.clusters.items())
+        for pattern, kind in cluster.pe_classes.items()
+    ]
+    return f"multiIf({', '.join(cases)}, '')" if cases else "''"
+
+
+def _regex(pattern: str) -> str:
+    parts = [{"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern]
+    return f"^{''.join(parts)}$"
+
+
+def largest_node_sql(settings: Settings) -> str:
+    """Write the cores of the cluster's largest node, 0 where its settings do not say."""
+    cases = [
+        f"cluster = {_literal(name)}, {cluster.largest_node}"
+        for name, cluster in sorted(settings.clusters.items())
+        if cluster.largest_node
+    ]
+    return f"multiIf({', '.join(cases)}, 0)" if cases else "0"
+
+
+def day_sql(settings: Settings) -> str:
+    """Write the calendar day of `time` in the cluster's time zone, UTC where none is set."""
+    cases = [
+        f"cluster = {_literal(name)}, toDate(time, {_literal(cluster.timezone)})"
+        for name, cluster in sorted(settings.clusters.items())
+        if cluster.timezone != "UTC"
+    ]
+    return f"multiIf({', '.join(cases)}, toDate(time, 'UTC'))" if cases else "toDate(time, 'UTC')"

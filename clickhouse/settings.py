@@ -1,0 +1,160 @@
+"""One TOML file says where the database is and what the clusters are; it is read once and checked.
+
+Any key can be given by an environment variable instead, its path joined by two underscores:
+`PYCHART_DATABASE`, `PYCHART_CLUSTERS__E5__TIMEZONE` (lists and tables as JSON).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from clickhouse.errors import ConfigError
+
+DEFAULT_FILE = Path("pychart.toml")
+DEFAULT_DATABASE = "chdb://pychart-data"
+DEFAULT_CLUSTER = "default"
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise ValueError(f"{name!r} is no time zone") from None
+    return name
+
+
+def _database(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("chdb", "http", "https"):
+        raise ValueError(f"{url!r} must start with chdb://, http:// or https://")
+    if parts.scheme == "chdb" and not url.removeprefix("chdb://"):
+        raise ValueError(f"{url!r} names no folder: chdb:///path/to/folder")
+    if parts.scheme != "chdb":
+        _server_address(url)
+    return url
+
+
+def _server_address(url: str) -> None:
+    parts = urlsplit(url)
+    shown = re.sub(r"//[^@/]*@", "//…@", url)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"{shown!r} has a port that is no number from 1 to 65535") from None
+    if not parts.hostname or port == 0:
+        raise ValueError(f"{shown!r} names no host: http://user@host:8123/pychart")
+    if not re.fullmatch(r"/?|/[A-Za-z_][A-Za-z0-9_]*/?", parts.path):
+        raise ValueError(f"{shown!r} has a path that is no database name")
+
+
+def _pattern(pattern: str) -> str:
+    if not pattern:
+        raise ValueError("a pattern cannot be empty")
+    return pattern
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ClusterSettings(_Strict):
+    """One cluster: where its accounting is and what its names mean."""
+
+    timezone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    files: tuple[str, ...] = ()  # globs; rotated and compressed ones belong to the family
+    pe_classes: dict[
+        Annotated[str, AfterValidator(_pattern)], Literal["single-node", "multi-node"]
+    ] = {}  # PE name, with * and ?, to class
+    largest_node: int = Field(default=0, ge=0)  # cores of the largest node; 0 = not known
+    maxvmem_cap: float = Field(default=2.0**50, gt=0)  # bytes; a larger maxvmem is a broken counter
+
+
+class Settings(BaseSettings):
+    """What one installation is set to; `load_settings` reads it."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PYCHART_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    database: Annotated[str, AfterValidator(_database)] = DEFAULT_DATABASE
+    database_password: SecretStr | None = None
+    database_password_file: Path | None = None
+    clusters: dict[str, ClusterSettings] = {}
+    poll_seconds: float = Field(default=5.0, gt=0, le=3600)  # between two looks at followed files
+    query_seconds: int = Field(default=60, gt=0)  # after which a question is given up
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment win over the file, which arrives as arguments."""
+        return env_settings, init_settings
+
+    def cluster(self, name: str) -> ClusterSettings:
+        """Give the settings of one cluster, the defaults where it is not configured."""
+        return self.clusters.get(name, ClusterSettings())
+
+    def password(self) -> str:
+        """Read the database password, from its file if one is named; empty where there is none."""
+        if self.database_password_file:
+            try:
+                return self.database_password_file.read_text().rstrip("\n")
+            except OSError as error:
+                raise ConfigError(
+                    f"database_password_file: {self.database_password_file}: {error.strerror}"
+                ) from error
+        return self.database_password.get_secret_value() if self.database_password else ""
+
+
+def load_settings(file: Path | None = None, database: str | None = None) -> Settings:
+    """Read `file`, else $PYCHART_CONFIG, else ./pychart.toml if it is there; `database` wins."""
+    named = file or (Path(os.environ["PYCHART_CONFIG"]) if "PYCHART_CONFIG" in os.environ else None)
+    path = named or DEFAULT_FILE
+    content = _read(path) if named or path.exists() else {}
+    try:
+        settings = Settings(**content)
+        if database is not None:
+            settings = settings.model_copy(update={"database": _database(database)})
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_fault(error)}") from None
+    except ValueError as error:
+        raise ConfigError(f"--database: {error}") from None
+    return settings
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    if fault["type"] == "extra_forbidden":
+        return f"{place}: no such setting"
+    text = str(fault["msg"]).removeprefix("Value error, ")
+    given = fault["input"]
+    shown = "" if isinstance(given, dict) or repr(given) in text else f", not {given!r}"
+    return f"{place}: {text}{shown}"

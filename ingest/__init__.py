@@ -1,0 +1,1 @@
+"""Accounting files to rows: find, read, frame, insert, remember."""

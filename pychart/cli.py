@@ -1,0 +1,250 @@
+"""The command `pychart`: every message is for people, an error is one line and an exit status.
+
+0 = done, 1 = it failed, 2 = it was called or set up wrongly.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from clickhouse.connection import Warehouse
+from clickhouse.errors import ConfigError, PychartError, QuestionError
+from clickhouse.migrate import migrate as migrate_warehouse
+from clickhouse.query import Filter, Period, Question
+from clickhouse.query import ask as ask_warehouse
+from clickhouse.settings import DEFAULT_CLUSTER, Settings, load_settings
+from pychart import show
+
+UsageFault = typer.BadParameter.__bases__[0]  # Typer names only this subclass of it
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Answers every question about an HPC cluster's accounting file.",
+)
+
+Clusters = Annotated[
+    str | None, typer.Option("--cluster", help="Cluster that the files belong to.")
+]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the app.")]
+Host = Annotated[str, typer.Option(help="Address that the app listens on.")]
+
+
+@app.callback()
+def common(
+    context: typer.Context,
+    config: Annotated[
+        Path | None, typer.Option(help="Settings file, else $PYCHART_CONFIG or ./pychart.toml.")
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(help="chdb:///path/to/folder or http://user@host:8123/pychart."),
+    ] = None,
+) -> None:
+    """Read the settings that every command shares."""
+    context.obj = load_settings(config, database)
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for accounting and pychart.toml.")],
+    jobs: Annotated[int, typer.Option(min=1, help="Jobs to make up.")] = 200_000,
+    years: Annotated[float, typer.Option(help="Years that they span.")] = 5.0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another site.")] = 1,
+) -> None:
+    """Write an accounting file of a made-up computing centre, and settings for it."""
+    from pychart.demo_site import write_demo_site  # numpy and pyarrow: only for this command
+
+    summary = write_demo_site(output, jobs, years, seed)
+    print(f"{output / 'accounting'}: {summary.lines:,} lines of {summary.jobs:,} jobs")
+
+
+@app.command()
+def load(
+    context: typer.Context,
+    files: Annotated[list[str], typer.Argument(help="Plain, gzip or zstd; - is standard input.")],
+    cluster: Clusters = None,
+) -> None:
+    """Load what is new in accounting files; loading one again adds nothing."""
+    settings: Settings = context.obj
+    name = choose_cluster(settings, cluster)
+    paths = [Path(file) for file in files]
+    for path in paths:
+        show.check_readable(path)
+    with Warehouse(settings, create=True) as warehouse:
+        migrate_warehouse(warehouse)
+        for path in paths:
+            show.load_with_progress(warehouse, name, path)
+
+
+@app.command()
+def watch(context: typer.Context) -> None:
+    """Follow the files named in the settings, as the service does."""
+    from ingest import daemon
+
+    daemon.run(context.obj)
+
+
+@app.command(name="app")
+def serve_app(context: typer.Context, host: Host = "127.0.0.1", port: Port = 8501) -> None:
+    """Serve the app over a database that another process fills."""
+    from streamlit_app.serve import serve
+
+    serve(context.obj, host, port)
+
+
+@app.command()
+def up(
+    context: typer.Context,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Accounting files to load and follow.")
+    ] = None,
+    cluster: Clusters = None,
+    host: Host = "127.0.0.1",
+    port: Port = 8501,
+) -> None:
+    """Load, follow and serve, all in one process."""
+    from pychart.up import run
+
+    run(
+        context.obj,
+        choose_cluster(context.obj, cluster) if files else None,
+        files or [],
+        host,
+        port,
+    )
+
+
+@app.command()
+def migrate(context: typer.Context) -> None:
+    """Make the database, or bring it up to date."""
+    with Warehouse(context.obj, create=True) as warehouse:
+        done = migrate_warehouse(warehouse)
+    print(f"{len(done)} changes: {', '.join(done)}" if done else "up to date")
+
+
+@app.command()
+def sql(
+    context: typer.Context,
+    statement: Annotated[str, typer.Argument(help="A query, over records, jobs, rejects, ….")],
+    format_name: Annotated[
+        str, typer.Option("--format", help="TSV, CSV, JSON or another format of ClickHouse.")
+    ] = "TSVWithNames",
+) -> None:
+    """Answer a query in SQL."""
+    with Warehouse(context.obj) as warehouse:
+        sys.stdout.buffer.write(warehouse.text(statement, format_name))
+
+
+@app.command()
+def ask(
+    context: typer.Context,
+    metric: Annotated[list[str], typer.Option(help="What to measure; may be repeated.")],
+    by: Annotated[list[str] | None, typer.Option(help="Split by this; may be repeated.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="queue=all.q, user=ann,bob or queue!=test.q; may be repeated."),
+    ] = None,
+    period: Annotated[str, typer.Option(help="2018, 2018-03, 2018-03..2019 or all.")] = "all",
+    top: Annotated[int | None, typer.Option(help="Only the largest, by the first metric.")] = None,
+    bottom: Annotated[int | None, typer.Option(help="Only the smallest.")] = None,
+    format_name: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+) -> None:
+    """Ask a question: metrics by dimensions, over a period."""
+    if top is not None and bottom is not None:
+        raise QuestionError("either --top or --bottom")
+    write = show.writer(format_name)
+    question = Question(
+        metrics=tuple(metric),
+        dimensions=tuple(by or ()),
+        period=Period.parse(period),
+        filters=tuple(parse_filter(text) for text in where or ()),
+        limit=bottom if top is None else top,
+        ascending=bottom is not None,
+    )
+    question.check()
+    with Warehouse(context.obj) as warehouse:
+        write(question, ask_warehouse(warehouse, question))
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Say what is loaded of each file; exit status 0 only when all of it is."""
+    from pychart.status import print_status
+
+    with Warehouse(context.obj) as warehouse:
+        well = print_status(warehouse, datetime.now(UTC))
+    raise typer.Exit(0 if well else 1)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    files: Annotated[list[Path], typer.Argument(help="Accounting files that have been loaded.")],
+    cluster: Clusters = None,
+) -> None:
+    """Count the lines of files again and compare with the ledger and the rows."""
+    from pychart.verify import print_verified
+
+    name = choose_cluster(context.obj, cluster)
+    for path in files:
+        show.check_readable(path)
+    with Warehouse(context.obj) as warehouse:
+        well = [print_verified(warehouse, name, path) for path in files]
+    raise typer.Exit(0 if all(well) else 1)
+
+
+def choose_cluster(settings: Settings, named: str | None) -> str:
+    """Give the cluster named, else the only one there is; several need a name."""
+    if named is not None:
+        if settings.clusters and named not in settings.clusters:
+            known = ", ".join(settings.clusters)
+            raise ConfigError(f"--cluster: {named!r} is not in the settings, which have {known}")
+        return named
+    if len(settings.clusters) > 1:
+        raise ConfigError(f"--cluster: which one of {', '.join(settings.clusters)}?")
+    return next(iter(settings.clusters), DEFAULT_CLUSTER)
+
+
+def parse_filter(text: str) -> Filter:
+    """Read `queue=all.q`, `user=ann,bob` or `queue!=test.q`."""
+    dimension, equals, values = text.partition("=")
+    if not equals:
+        raise QuestionError(f"--where {text!r} is not of the form dimension=value")
+    exclude = dimension.endswith("!")
+    return Filter(dimension.removesuffix("!"), tuple(values.split(",")), exclude)
+
+
+def fail(error: Exception, code: int) -> NoReturn:
+    """Print an error as one line and end."""
+    print(f"pychart: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    for library in ("urllib3", "clickhouse_connect"):  # their failures arrive here as errors
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    try:
+        code = app(standalone_mode=False)
+    except (ConfigError, QuestionError) as error:
+        fail(error, 2)
+    except PychartError as error:
+        fail(error, 1)
+    except UsageFault as error:
+        fail(Exception(error.format_message()), 2)  # type: ignore[attr-defined]
+    except (typer.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:  # `pychart sql … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,71 @@
+"""What all tests share: the two engines, the sample of a live cell, programs that may be missing.
+
+With `PYCHART_TEST_REQUIRE_ALL` set, whatever would be skipped for a missing server or program
+fails instead.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import resource
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests import server as servers
+
+_numbers = itertools.count(1)
+
+
+def pytest_configure() -> None:
+    """Allow all the open files there may be: chDB leaves 15 behind for each folder it opened."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test that needs what is not here, or fail it where everything is required."""
+    if os.environ.get("PYCHART_TEST_REQUIRE_ALL"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def require(tool: str) -> str:
+    """Path of a program (`qacct`, `clickhouse-client`, `chromium`, …), or what `missing` does."""
+    path = shutil.which(tool)
+    return path or missing(f"{tool} is not installed")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RunningServer]:
+    """A real ClickHouse for the whole run; see `tests/server.py` for where it comes from."""
+    try:
+        running = servers.from_environment()
+        running = running or servers.start(tmp_path_factory.mktemp("server") / "data")
+    except servers.ServerUnavailable as error:
+        missing(str(error))
+    with running:
+        yield running
+
+
+@pytest.fixture(params=["chdb", "server"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a fresh database, one test run per engine; on the server it does not exist yet."""
+    if request.param == "chdb":
+        # One engine path per process at a time: a test closes every client that it opened.
+        yield f"chdb://{tmp_path}/db"
+        return
+    running: servers.RunningServer = request.getfixturevalue("server")
+    name = f"pychart_test_{os.getpid()}_{next(_numbers)}"
+    yield running.url(name)
+    running.query(f"DROP DATABASE IF EXISTS {name} SYNC")
+
+
+@pytest.fixture(scope="session")
+def sample() -> Path:
+    """The accounting file of a live Son of Grid Engine 8.1.9 cell, qacct's answers beside it."""
+    return Path(__file__).parent / "data" / "sge-8.1.9-live" / "accounting"

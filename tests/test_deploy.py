@@ -1,0 +1,393 @@
+"""The files an installation is made from: container image, compose file, units, server users."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import tomllib
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from tests import server as servers
+from tests.conftest import missing, require
+
+ROOT = Path(__file__).parent.parent
+UNITS = sorted((ROOT / "ingest" / "systemd").glob("*.service"))
+SERVER_SETTINGS = ROOT / "clickhouse" / "server"
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+MOST_EXPOSED = 2.0
+
+
+# --- packages ---------------------------------------------------------------------------------
+
+
+def test_constraints_pin_every_requirement() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    versions = {
+        _canonical(pin.name): str(pin.specifier).removeprefix("==")
+        for pin in pins
+        if str(pin.specifier).startswith("==") and pin.url is None
+    }
+    assert len(versions) == len(pins)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    wanted = [Requirement(line) for line in sum(extras, project["dependencies"])]
+    unmet = [str(r) for r in wanted if versions.get(_canonical(r.name), "") not in r.specifier]
+    assert unmet == []
+
+
+def _canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+# --- container image --------------------------------------------------------------------------
+
+
+def test_dockerfile_copies_what_exists_and_is_not_ignored() -> None:
+    let_in = {
+        line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"
+    }
+    copies = re.findall(r"^COPY (?!--from)(.+) \S+$", _dockerfile(), re.MULTILINE)
+    sources = [word for line in copies for word in line.split()]
+    assert sources
+    assert [name for name in sources if not (ROOT / name).exists()] == []
+    assert set(sources) == let_in
+
+
+def test_dockerfile_pins_python_and_packages_and_drops_root() -> None:
+    text = _dockerfile()
+    assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"python:3.13-slim"}
+    installs = re.findall(r"pip install (.*)", text)
+    assert installs
+    assert all("-c constraints.txt" in arguments for arguments in installs)
+    last_stage = text.rsplit("FROM ", 1)[1]
+    assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", last_stage, re.MULTILINE)
+
+
+def _dockerfile() -> str:
+    return (ROOT / "Dockerfile").read_text()
+
+
+# --- compose file -----------------------------------------------------------------------------
+
+
+def test_compose_file_follows_the_specification() -> None:
+    schema = json.loads((ROOT / "tests" / "data" / "compose-spec.json").read_text())
+    jsonschema.Draft7Validator(schema).validate(COMPOSE)
+
+
+def test_compose_publishes_only_the_app_and_on_the_loopback() -> None:
+    published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
+    assert list(published) == ["app"]
+    assert all(
+        port.startswith("${PYCHART_PUBLISH_ADDRESS:-127.0.0.1}:") for port in published["app"]
+    )
+    assert COMPOSE["networks"]["database"]["internal"] is True
+    assert [n for n, service in SERVICES.items() if "front" in service["networks"]] == ["app"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_compose_service_is_pinned_checked_and_confined(name: str) -> None:
+    service = SERVICES[name]
+    assert re.search(r":\d+\.\d+(\.\d+)*$", service["image"])
+    assert service["healthcheck"]["test"][0] == "CMD"
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert "privileged" not in service
+    assert "mem_limit" in service
+
+
+def test_compose_server_is_a_long_term_release() -> None:
+    year, month = SERVICES["clickhouse"]["image"].rsplit(":", 1)[1].split(".")[:2]
+    assert (int(year), int(month)) >= (26, 3)
+    assert int(month) in {3, 8}
+
+
+def test_compose_holds_no_password() -> None:
+    for service in SERVICES.values():
+        for name, value in service["environment"].items():
+            if "PASSWORD" in name:
+                assert re.fullmatch(r"\$\{PYCHART_\w+_PASSWORD:\?.+\}", value)
+            assert not re.search(r"://[^/@]*:[^/@]*@", value)
+    by_name = _example_environment()
+    assert {by_name[name] for name in by_name if "PASSWORD" in name} == {""}
+
+
+def test_compose_variables_are_all_in_the_example() -> None:
+    used = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yml").read_text()))
+    assert used == set(_example_environment())
+
+
+def _example_environment() -> dict[str, str]:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_compose_reads_the_accounting_files_and_writes_only_the_database() -> None:
+    accounting = [v for v in SERVICES["ingest"]["volumes"] if v["target"] == "/accounting"]
+    assert [volume["read_only"] for volume in accounting] == [True]
+    assert SERVICES["ingest"]["environment"]["PYCHART_DATABASE"].startswith(
+        "http://pychart_ingest@"
+    )
+    assert SERVICES["app"]["environment"]["PYCHART_DATABASE"].startswith("http://pychart_app@")
+    mounted = [v for v in SERVICES["clickhouse"]["volumes"] if v.startswith("./")]
+    assert len(mounted) == 2
+    for volume in mounted:
+        source, target, mode = volume.split(":")
+        assert (ROOT / source).is_file()
+        assert mode == "ro"
+        assert target.endswith(source.removeprefix("./clickhouse/server"))
+
+
+# --- systemd ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=UNITS, ids=lambda path: path.stem)
+def systemd_unit(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A copy whose program exists, or systemd would complain about that alone."""
+    unit: Path = request.param
+    copy = tmp_path / unit.name
+    installed = "/opt/pychart/.venv/bin/pychart"
+    text = unit.read_text()
+    assert f"ExecStart={installed} --config /etc/pychart/pychart.toml " in text
+    copy.write_text(text.replace(installed, "/bin/true"))
+    return copy
+
+
+def test_systemd_understands_the_unit(systemd_unit: Path) -> None:
+    said = _systemd_analyze("verify", "--man=no", str(systemd_unit))
+    assert said.returncode == 0
+    assert systemd_unit.name not in said.stderr  # what it ignores, it says and returns 0
+
+
+def test_systemd_confines_the_unit(systemd_unit: Path) -> None:
+    said = _systemd_analyze("security", "--offline=true", "--no-pager", str(systemd_unit))
+    found = re.search(r"Overall exposure level for \S+: ([\d.]+)", said.stdout)
+    assert found, said.stdout + said.stderr
+    assert float(found[1]) <= MOST_EXPOSED
+
+
+def _systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [require("systemd-analyze"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+# --- users of a real server -------------------------------------------------------------------
+
+# As a ClickHouse package brings them; ours are laid over these.
+PACKAGED_CONFIG = """<clickhouse>
+  <users_config>{folder}/users.xml</users_config>
+  <user_directories><users_xml><path>{folder}/users.xml</path></users_xml></user_directories>
+</clickhouse>"""
+PACKAGED_USERS = """<clickhouse>
+  <profiles><default/></profiles>
+  <quotas><default/></quotas>
+  <users>
+    <default>
+      <password/>
+      <networks><ip>::/0</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+    </default>
+  </users>
+</clickhouse>"""
+# The test server is its own first client, as `default`, which our file takes away.
+RESTORED_DEFAULT = """<clickhouse>
+  <users>
+    <default>
+      <password/>
+      <networks><ip>127.0.0.1</ip></networks>
+      <profile>default</profile>
+      <quota>default</quota>
+    </default>
+  </users>
+</clickhouse>"""
+PASSWORDS = {"PYCHART_INGEST_PASSWORD": "Wr1te$ @ll:it/2", "PYCHART_APP_PASSWORD": "reads only"}
+READONLY = 164
+UNKNOWN_USER = 516
+ACCESS_DENIED = 497
+PROHIBITED = 392
+CONSTRAINT_VIOLATION = 452
+TIMEOUT = 159
+TOO_MANY_ROWS = 158
+TOO_MANY_RESULT_ROWS = 396
+
+
+class Users:
+    """The server with our two users, each by name."""
+
+    def __init__(self, server: servers.RunningServer) -> None:
+        self.server = server
+
+    def ingest(self, sql: str) -> str:
+        password = PASSWORDS["PYCHART_INGEST_PASSWORD"]
+        return self.server.query(sql, user="pychart_ingest", password=password)
+
+    def app(self, sql: str, settings: dict[str, object] | None = None) -> str:
+        password = PASSWORDS["PYCHART_APP_PASSWORD"]
+        return self.server.query(sql, user="pychart_app", password=password, settings=settings)
+
+    def refused(self, sql: str, settings: dict[str, object] | None = None) -> int:
+        """Error code that the app's user gets."""
+        with pytest.raises(servers.QueryRefused) as error:
+            self.app(sql, settings)
+        return error.value.code
+
+
+@pytest.fixture(scope="module")
+def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Users]:
+    folder = tmp_path_factory.mktemp("users")
+    shutil.copytree(SERVER_SETTINGS, folder, dirs_exist_ok=True)
+    (folder / "config.xml").write_text(PACKAGED_CONFIG.format(folder=folder))
+    (folder / "users.xml").write_text(PACKAGED_USERS)
+    (folder / "users.d" / "z-test.xml").write_text(RESTORED_DEFAULT)
+    try:
+        server = servers.start(folder / "data", config_file=folder / "config.xml", env=PASSWORDS)
+    except servers.ServerUnavailable as error:
+        missing(str(error))
+    with server:
+        users = Users(server)
+        users.ingest("CREATE DATABASE pychart")
+        users.ingest("CREATE TABLE pychart.lines (n Int32) ENGINE = Null")
+        users.ingest("CREATE TABLE pychart.stored (n Int32) ENGINE = ReplacingMergeTree ORDER BY n")
+        users.ingest(
+            "CREATE MATERIALIZED VIEW pychart.parse TO pychart.stored "
+            "AS SELECT n FROM pychart.lines"
+        )
+        users.ingest("CREATE VIEW pychart.jobs AS SELECT * FROM pychart.stored FINAL")
+        users.ingest("INSERT INTO pychart.lines SELECT number FROM numbers(10)")
+        yield users
+
+
+def test_server_has_no_other_user() -> None:
+    tree = ET.parse(SERVER_SETTINGS / "users.d" / "pychart.xml")
+    found = tree.findall("users/*")
+    assert {user.tag for user in found} == {"default", "pychart_ingest", "pychart_app"}
+    assert [user.get("remove") for user in found if user.tag == "default"] == ["remove"]
+    secrets = {user.tag: user.find("password") for user in found if user.tag != "default"}
+    assert {tag: s is not None and s.get("from_env") for tag, s in secrets.items()} == {
+        "pychart_ingest": "PYCHART_INGEST_PASSWORD",
+        "pychart_app": "PYCHART_APP_PASSWORD",
+    }
+
+
+def test_server_wants_the_password(users: Users) -> None:
+    for user in ("pychart_app", "pychart_ingest"):
+        with pytest.raises(servers.QueryRefused) as error:
+            users.server.query("SELECT 1", user=user, password="")
+        assert error.value.code == UNKNOWN_USER
+
+
+def test_ingest_user_writes_its_database_and_no_other(users: Users) -> None:
+    users.ingest("OPTIMIZE TABLE pychart.stored FINAL")
+    assert users.ingest("SELECT count() > 0 FROM system.parts").strip() in {"1", "true"}
+    for sql in (
+        "CREATE DATABASE other",
+        "CREATE USER another",
+        "SELECT * FROM file('x', 'LineAsString')",
+    ):
+        with pytest.raises(servers.QueryRefused) as error:
+            users.ingest(sql)
+        assert error.value.code == ACCESS_DENIED
+
+
+def test_app_user_reads(users: Users) -> None:
+    assert users.app("SELECT count() FROM pychart.jobs") == "10\n"
+    assert users.app("SELECT count() FROM pychart.stored") == "10\n"
+    assert users.app("SELECT name FROM system.databases") == "pychart\n"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO pychart.stored VALUES (1)",
+        "INSERT INTO pychart.lines VALUES (1)",
+        "INSERT INTO FUNCTION file('x.csv') SELECT 1",
+        "ALTER TABLE pychart.stored DELETE WHERE 1",
+        "CREATE TABLE pychart.more (n Int32) ENGINE = Memory",
+        "CREATE TEMPORARY TABLE more (n Int32)",
+        "DROP TABLE pychart.stored",
+        "DROP DATABASE pychart",
+        "TRUNCATE TABLE pychart.stored",
+        "OPTIMIZE TABLE pychart.stored",
+        "GRANT SELECT ON *.* TO pychart_app",
+        "SYSTEM SHUTDOWN",
+        "KILL QUERY WHERE 1",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'n Int32')",
+        "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+        "SELECT * FROM remote('127.0.0.1', system.one)",
+        "SELECT * FROM s3('http://127.0.0.1:1/bucket/key.csv')",
+        "SELECT * FROM executable('id', 'TSV', 'line String')",
+        "SELECT query FROM system.processes",
+        "SELECT * FROM system.users",
+    ],
+)
+def test_app_user_is_refused(users: Users, sql: str) -> None:
+    assert users.refused(sql) in {ACCESS_DENIED, READONLY}
+    assert users.app("SELECT count() FROM pychart.jobs") == "10\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("readonly", 0),
+        ("readonly", 1),
+        ("allow_ddl", 1),
+        ("max_execution_time", 0),
+        ("max_execution_time", 3600),
+        ("max_memory_usage", 0),
+        ("max_memory_usage", 10**12),
+        ("max_memory_usage_for_user", 0),
+        ("max_result_rows", 0),
+        ("max_result_rows", 10**9),
+        ("max_result_bytes", 0),
+        ("max_rows_to_read", 0),
+        ("max_concurrent_queries_for_user", 0),
+        ("result_overflow_mode", "break"),
+        ("timeout_overflow_mode", "break"),
+        ("read_overflow_mode", "break"),
+    ],
+)
+def test_app_user_cannot_lift_a_limit(users: Users, name: str, value: object) -> None:
+    assert users.refused("SELECT 1", {name: value}) in {
+        READONLY,
+        PROHIBITED,
+        CONSTRAINT_VIOLATION,
+    }
+
+
+def test_app_user_sends_the_settings_that_the_app_sends(users: Users) -> None:
+    answer = users.app(
+        "SELECT count() FROM pychart.jobs",
+        {
+            "max_execution_time": 5,
+            "max_result_rows": 10,
+            "replace_running_query": 1,
+            "query_id": "page-1",
+        },
+    )
+    assert answer == "10\n"
+
+
+def test_app_user_is_stopped_at_the_limits(users: Users) -> None:
+    assert users.refused("SELECT sleep(1)", {"max_execution_time": 0.1}) == TIMEOUT
+    assert users.refused("SELECT number FROM numbers(1000001)") == TOO_MANY_RESULT_ROWS
+    assert users.refused("SELECT count() FROM numbers(3000000000)") == TOO_MANY_ROWS
+
+
+def test_users_survive_a_restart(users: Users) -> None:
+    users.server.restart()
+    users.ingest("INSERT INTO pychart.lines SELECT number FROM numbers(10)")
+    assert users.app("SELECT count() FROM pychart.jobs") == "10\n"

@@ -5,12 +5,14 @@ The only module that imports the driver. Every failure of it leaves here as one 
 
 from __future__ import annotations
 
+import fcntl
 import queue
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -31,6 +33,9 @@ READ_SETTINGS = {
 }
 UNKNOWN_DATABASE = 81
 # Connection, timeout, overload: the same statement may succeed later.
+# How often this process has each embedded database open: its own lock is none to itself.
+_open_here: Counter[Path] = Counter()
+
 TRANSIENT_CODES = frozenset({159, 202, 209, 210, 216, 241, 242, 243, 319, 999})
 
 
@@ -60,6 +65,8 @@ class Warehouse:
         """Close every connection; an embedded database is then free for another process."""
         for client in self._clients:
             client.close()
+        if self.embedded and self._clients:
+            _open_here[Path(self.settings.database.removeprefix("chdb://")).resolve()] -= 1
         self._clients.clear()
 
     def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
@@ -91,15 +98,15 @@ class Warehouse:
         self,
         table: str,
         columns: Sequence[str],
-        row_binary: bytes,
+        row_binary: Iterator[bytes],
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Insert rows that are already encoded as RowBinary."""
+        """Insert rows that arrive encoded as RowBinary, in pieces of any size."""
         with self._client(table) as client:
             client.raw_insert(
                 table,
                 column_names=list(columns),
-                insert_block=row_binary,
+                insert_block=cast(Generator[bytes], row_binary),
                 fmt="RowBinary",
                 settings=dict(settings or {}),
             )
@@ -132,7 +139,9 @@ class Warehouse:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise WarehouseError(f"{path}: {error.strerror}") from error
+        _refuse_if_locked(path, self.settings.database)
         self._connect(EMBEDDED_CLIENTS, {"interface": "chdb", "path": str(path)})
+        _open_here[path.resolve()] += 1
 
     def _open_server(self, create: bool) -> None:
         url = urlsplit(self.settings.database)
@@ -165,6 +174,23 @@ class Warehouse:
             raise translate(error, self.settings.database, "") from error
 
 
+def _refuse_if_locked(path: Path, database: str) -> None:
+    """Look at the lock first: the engine would print its own words and then say nothing of it."""
+    lock = path / "status"
+    if _open_here[path.resolve()] or not lock.exists():
+        return
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WarehouseBusy(
+            f"{database}: the embedded database is open in another process; only one can have it"
+            " (stop that one, or use a ClickHouse server)"
+        ) from None
+    except OSError as error:
+        raise WarehouseError(f"{lock}: {error.strerror}") from error
+
+
 def shown(database: str) -> str:
     """Give the address of a database as it may be printed: without the password."""
     return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1@", database)
@@ -174,11 +200,8 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
     """Turn a failure of the driver into one clear line; `what` is the statement or the table."""
     text = " ".join(str(error).split())
     place = shown(database)
-    if "Cannot lock file" in text or "already initialized with path" in text:
-        return WarehouseBusy(
-            f"{place}: the embedded database is open in another process; only one can have it"
-            " (stop that one, or use a ClickHouse server)"
-        )
+    if "already initialized with path" in text:
+        return WarehouseBusy(f"{place}: this process has another embedded database open")
     found = re.search(r"Code: (\d+)", text) or re.search(r"code (\d+)", text)
     code = int(found.group(1)) if found else int(getattr(error, "code", 0) or 0)
     if code == UNKNOWN_DATABASE:

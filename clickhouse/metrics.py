@@ -36,20 +36,32 @@ def _spread(name: str, column: str, what: str) -> dict[str, Metric]:
     needs = f"is_executed AND {column} IS NOT NULL"
     return {
         f"{name}_min": Metric(
-            f"{what}, shortest", "s", f"minIf({column}, {needs})", f"smallest {what.lower()}", needs
+            f"{what}, shortest",
+            "s",
+            f"minOrNullIf({column}, {needs})",
+            f"smallest {what.lower()}",
+            needs,
         ),
         f"{name}_avg": Metric(
-            f"{what}, average", "s", f"avgIf({column}, {needs})", f"mean {what.lower()}", needs
+            f"{what}, average",
+            "s",
+            f"avgOrNullIf({column}, {needs})",
+            f"mean {what.lower()}",
+            needs,
         ),
         f"{name}_median": Metric(
             f"{what}, median",
             "s",
-            f"quantileExactIf(0.5)({column}, {needs})",
+            f"quantileExactInclusiveOrNullIf(0.5)({column}, {needs})",
             f"half of the jobs have a {what.lower()} of at most this",
             needs,
         ),
         f"{name}_max": Metric(
-            f"{what}, longest", "s", f"maxIf({column}, {needs})", f"largest {what.lower()}", needs
+            f"{what}, longest",
+            "s",
+            f"maxOrNullIf({column}, {needs})",
+            f"largest {what.lower()}",
+            needs,
         ),
     }
 
@@ -69,13 +81,13 @@ METRICS: dict[str, Metric] = {
     "wall_hours": Metric(
         "Wall time",
         "h",
-        "sumIf(wall_seconds, is_executed) / 3600",
+        "ifNull(sumIf(wall_seconds, is_executed), 0) / 3600",
         "sum of end − start",
     ),
     "core_hours": Metric(
         "Core time",
         "core-h",
-        "sumIf(core_seconds, is_executed) / 3600",
+        "ifNull(sumIf(core_seconds, is_executed), 0) / 3600",
         "sum of slots × (end − start)",
     ),
     "cpu_hours": Metric(
@@ -95,28 +107,28 @@ METRICS: dict[str, Metric] = {
     "memory_avg": Metric(
         "Memory, average",
         "GiB",
-        f"avgIf(maxvmem, {_HAS_MAXVMEM}) / {GIB}",
+        f"avgOrNullIf(maxvmem, {_HAS_MAXVMEM}) / {GIB}",
         "mean of maxvmem, a job's peak of virtual memory",
         _HAS_MAXVMEM,
     ),
     "memory_max": Metric(
         "Memory, maximum",
         "GiB",
-        f"maxIf(maxvmem, {_HAS_MAXVMEM}) / {GIB}",
+        f"maxOrNullIf(maxvmem, {_HAS_MAXVMEM}) / {GIB}",
         "largest maxvmem",
         _HAS_MAXVMEM,
     ),
     "ram_avg": Metric(
         "RAM, average",
         "GiB",
-        f"avgIf(ru_maxrss, {_HAS_MAXRSS}) / {KIB_PER_GIB}",
+        f"avgOrNullIf(ru_maxrss, {_HAS_MAXRSS}) / {KIB_PER_GIB}",
         "mean of ru_maxrss, a job's peak of resident memory",
         _HAS_MAXRSS,
     ),
     "ram_max": Metric(
         "RAM, maximum",
         "GiB",
-        f"maxIf(ru_maxrss, {_HAS_MAXRSS}) / {KIB_PER_GIB}",
+        f"maxOrNullIf(ru_maxrss, {_HAS_MAXRSS}) / {KIB_PER_GIB}",
         "largest ru_maxrss",
         _HAS_MAXRSS,
     ),
@@ -125,7 +137,7 @@ METRICS: dict[str, Metric] = {
     "slots_avg": Metric(
         "Slots, average",
         "",
-        "avgIf(slots, is_executed AND slots > 0)",
+        "avgOrNullIf(slots, is_executed AND slots > 0)",
         "mean of slots",
         "is_executed AND slots > 0",
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import threading
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -17,6 +18,9 @@ from clickhouse.errors import WarehouseError
 from clickhouse.settings import Settings
 
 UNKNOWN_TABLE = 60
+
+# The embedded engine does not replace a view in one step: two threads would meet in between.
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ def views(settings: Settings) -> list[Statement]:
 
 def migrate(warehouse: Warehouse) -> list[str]:
     """Apply what is missing and name it; a second run, or a second process, changes nothing."""
+    with _one_at_a_time:
+        return _apply(warehouse) + _replace_views(warehouse)
+
+
+def _apply(warehouse: Warehouse) -> list[str]:
     applied = _applied(warehouse)
     known = schema()
     newest = max(applied, default=0)
@@ -70,7 +79,7 @@ def migrate(warehouse: Warehouse) -> list[str]:
         warehouse.command(statement.sql)
         _remember(warehouse, statement)
         done.append(statement.name)
-    return done + _replace_views(warehouse)
+    return done
 
 
 def _same(statement: Statement, checksum: str) -> None:

@@ -21,7 +21,7 @@ from ingest.tail import TAIL_BYTES, Block, Resumed, read_blocks, read_head, skip
 
 log = logging.getLogger(__name__)
 
-BLOCK_BYTES = 16 * 1024**2
+BLOCK_BYTES = 8 * 1024**2
 IN_FLIGHT = 2  # inserts at once: two cores parse, and memory stays at a few blocks
 COMMIT_BATCHES = 8  # batches whose rows are looked for, and remembered, together
 SENDS = 3  # of a batch whose rows did not arrive although the insert was acknowledged

@@ -29,6 +29,7 @@ else:
 STANDARD_INPUT = Path("-")
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+DECOMPRESSED_BYTES = 1024**2  # read ahead of a compressed file
 MAX_LINE_BYTES = 64 * 1024**2  # a longer one is no accounting; reading on would fill the memory
 
 
@@ -67,7 +68,7 @@ def open_source(path: Path, *, complete: bool = False) -> Iterator[Source]:
         raise SourceError(f"{path}: {reason}") from error
 
 
-def _open_raw(path: Path) -> BinaryIO:
+def _open_raw(path: Path) -> io.BufferedReader:
     if path == STANDARD_INPUT:
         return os.fdopen(os.dup(sys.stdin.fileno()), "rb")
     if path.is_dir():
@@ -75,19 +76,16 @@ def _open_raw(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
-def _source(path: Path, raw: BinaryIO) -> Source:
-    if not raw.seekable():
-        return Source(path, raw, complete=True, size=0, raw=raw)
-    magic = raw.read(4)
-    raw.seek(0)
-    size = os.fstat(raw.fileno()).st_size
+def _source(path: Path, raw: io.BufferedReader) -> Source:
+    magic = raw.peek(len(ZSTD_MAGIC))
+    size = os.fstat(raw.fileno()).st_size if raw.seekable() else 0
+    ended = path == STANDARD_INPUT or not raw.seekable()
+    stream: BinaryIO = raw
     if magic.startswith(GZIP_MAGIC):
-        packed = io.BufferedReader(gzip.GzipFile(fileobj=raw), 1024**2)
-        return Source(path, packed, complete=True, size=size, raw=raw)
-    if magic == ZSTD_MAGIC:
-        unpacked = io.BufferedReader(zstd.ZstdFile(raw), 1024**2)
-        return Source(path, unpacked, complete=True, size=size, raw=raw)
-    return Source(path, raw, complete=path == STANDARD_INPUT, size=size, raw=raw)
+        stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), DECOMPRESSED_BYTES)
+    elif magic.startswith(ZSTD_MAGIC):
+        stream = io.BufferedReader(zstd.ZstdFile(raw), DECOMPRESSED_BYTES)
+    return Source(path, stream, complete=ended or stream is not raw, size=size, raw=raw)
 
 
 def is_ignored(line: bytes) -> bool:

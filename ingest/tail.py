@@ -87,21 +87,17 @@ def read_blocks(source: Source, pending: bytes, offset: int, block_bytes: int) -
     A block ends with a newline. Only what a complete stream ends with may lack one.
     """
     while True:
-        piece = source.stream.read(block_bytes)
-        data = pending + piece
-        cut = data.rfind(b"\n") + 1 if piece else len(data) if source.complete else _last(data)
+        data = pending + source.stream.read(block_bytes)
+        ended = len(data) == len(pending)
+        cut = len(data) if ended and source.complete else data.rfind(b"\n") + 1
         if cut:
             yield Block(offset, data[:cut])
             offset += cut
         pending = data[cut:]
-        if not piece:
+        if ended:
             return
         if len(pending) > MAX_LINE_BYTES:
             raise SourceError(
                 f"{source.path}: no line end within {MAX_LINE_BYTES >> 20} MiB after byte"
                 f" {offset}: this is no accounting file"
             )
-
-
-def _last(data: bytes) -> int:
-    return data.rfind(b"\n") + 1

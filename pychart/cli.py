@@ -22,7 +22,8 @@ from clickhouse.query import ask as ask_warehouse
 from clickhouse.settings import DEFAULT_CLUSTER, Settings, load_settings
 from pychart import show
 
-UsageFault = typer.BadParameter.__bases__[0]  # Typer names only this subclass of it
+# Typer names only this subclass of what its parser raises
+UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     no_args_is_help=True,

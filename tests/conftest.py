@@ -10,7 +10,8 @@ import itertools
 import os
 import resource
 import shutil
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -69,3 +70,26 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def sample() -> Path:
     """The accounting file of a live Son of Grid Engine 8.1.9 cell, qacct's answers beside it."""
     return Path(__file__).parent / "data" / "sge-8.1.9-live" / "accounting"
+
+
+@pytest.fixture(scope="session")
+def qacct(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., str]:
+    """What the real `qacct` prints for a file, given its options; it wants to see a cell."""
+    program = require("qacct")
+    root = tmp_path_factory.mktemp("sge")
+    common = root / "default" / "common"
+    common.mkdir(parents=True)
+    (common / "act_qmaster").write_text("localhost\n")
+    (common / "bootstrap").write_text(
+        "admin_user none\ndefault_domain none\nignore_fqdn true\nspooling_method classic\n"
+        "spooling_lib libspoolc\nspooling_params x;y\nbinary_path x\nqmaster_spool_dir x\n"
+        "security_mode none\nlistener_threads 2\nworker_threads 2\nscheduler_threads 1\n"
+    )
+    environment = {**os.environ, "SGE_ROOT": str(root), "SGE_CELL": "default", "TZ": "UTC"}
+
+    def run(file: Path, *options: str) -> str:
+        command = [program, "-f", str(file), *options]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    return run

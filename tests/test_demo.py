@@ -5,8 +5,8 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import subprocess
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from pychart import demo
 from pychart.demo import text, writer
 from pychart.demo.site import GROUPS, PES, SUBCLUSTERS
-from tests.conftest import require
 
 JOBS = 20_000
 CHUNK_JOBS = 3_000
@@ -372,19 +371,10 @@ def test_bad_arguments_are_named(
         demo.write_demo(tmp_path / "a", 1, 1, 1, datetime(2025, 1, 1))
 
 
-def test_qacct_reads_it_with_the_same_totals(file: Path, lines: list[Line], tmp_path: Path) -> None:
-    common = tmp_path / "default" / "common"
-    common.mkdir(parents=True)
-    (common / "act_qmaster").write_text("localhost\n")
-    (common / "bootstrap").write_text(
-        "admin_user none\ndefault_domain none\nignore_fqdn true\nspooling_method classic\n"
-        "spooling_lib libspoolc\nspooling_params x;y\nbinary_path x\nqmaster_spool_dir x\n"
-        "security_mode none\nlistener_threads 2\nworker_threads 2\nscheduler_threads 1\n"
-    )
-    command = [require("qacct"), "-f", str(file), "-o"]
-    environment = {**os.environ, "SGE_ROOT": str(tmp_path), "SGE_CELL": "default"}
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    table = {row.split()[0]: row.split()[1:] for row in run.stdout.splitlines()[2:]}
+def test_qacct_reads_it_with_the_same_totals(
+    file: Path, lines: list[Line], qacct: Callable[..., str]
+) -> None:
+    table = {row.split()[0]: row.split()[1:] for row in qacct(file, "-o").splitlines()[2:]}
     assert set(table) == {line.owner for line in lines}
     for owner, (wall, _, _, cpu, *_) in table.items():
         own = [line for line in lines if line.owner == owner]

@@ -3,7 +3,7 @@
 CREATE OR REPLACE VIEW lines AS
 SELECT
     *,
-    toUInt8(pe_taskid = '') AS is_attempt,
+    CAST(pe_taskid = '', 'UInt8') AS is_attempt,
     is_attempt AND start_time > 0 AND exit_status != 4294967295 AS is_executed,
     {day} AS day,
     if(is_attempt AND start_time > 0 AND end_time >= start_time, toUInt64(toUInt32(end_time) - toUInt32(start_time)), NULL) AS wall_seconds,

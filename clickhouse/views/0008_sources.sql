@@ -3,15 +3,15 @@ CREATE OR REPLACE VIEW sources AS
 SELECT
     cluster,
     file_id,
-    argMax(path, loaded_at) AS path,
-    max(end_offset) AS bytes,
-    sum(lines) AS lines,
-    sum(records) AS records,
-    sum(rejects) AS rejects,
-    sum(ignored) AS ignored,
-    min(loaded_at) AS first_loaded,
-    max(loaded_at) AS last_loaded,
-    max(generation) AS generation
+    argMax(ledger.path, ledger.loaded_at) AS path,
+    max(ledger.end_offset) AS bytes,
+    sum(ledger.lines) AS lines,
+    sum(ledger.records) AS records,
+    sum(ledger.rejects) AS rejects,
+    sum(ledger.ignored) AS ignored,
+    min(ledger.loaded_at) AS first_loaded,
+    max(ledger.loaded_at) AS last_loaded,
+    max(ledger.generation) AS generation
 FROM ledger
-WHERE (cluster, file_id, generation) IN (SELECT cluster, file_id, max(generation) FROM ledger GROUP BY cluster, file_id)
+WHERE (ledger.cluster, ledger.file_id, ledger.generation) IN (SELECT cluster, file_id, max(generation) FROM ledger GROUP BY cluster, file_id)
 GROUP BY cluster, file_id

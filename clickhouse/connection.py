@@ -23,6 +23,8 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from clickhouse.errors import WarehouseBusy, WarehouseError, WarehouseUnreachable
 from clickhouse.settings import Settings
 
+# The embedded engine's own `default` takes a file of the current folder for a table of its name.
+EMBEDDED_DATABASE = "pychart"
 EMBEDDED_CLIENTS = 4  # queries that run side by side; one client serialises its own
 
 # Rows that share a key are copies of one line, so whatever is filtered on is equal in all of them.
@@ -140,7 +142,10 @@ class Warehouse:
         except OSError as error:
             raise WarehouseError(f"{path}: {error.strerror}") from error
         _refuse_if_locked(path, self.settings.database)
-        self._connect(EMBEDDED_CLIENTS, {"interface": "chdb", "path": str(path)})
+        options = {"interface": "chdb", "path": str(path)}
+        if create:
+            self._create_database(options, EMBEDDED_DATABASE)
+        self._connect(EMBEDDED_CLIENTS, options | {"database": EMBEDDED_DATABASE})
         _open_here[path.resolve()] += 1
 
     def _open_server(self, create: bool) -> None:
@@ -157,11 +162,16 @@ class Warehouse:
             "send_receive_timeout": self.settings.query_seconds + 30,
         }
         if create:
-            self._connect(1, options | {"database": "default"})
-            self.command(f"CREATE DATABASE IF NOT EXISTS `{database}`")
-            self.close()
-            self._idle = queue.LifoQueue()
+            self._create_database(options | {"database": "default"}, database)
         self._connect(EMBEDDED_CLIENTS, options | {"database": database})
+
+    def _create_database(self, options: Mapping[str, Any], database: str) -> None:
+        self._connect(1, options)
+        self.command(f"CREATE DATABASE IF NOT EXISTS `{database}` ENGINE = Atomic")
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+        self._idle = queue.LifoQueue()
 
     def _connect(self, count: int, options: Mapping[str, Any]) -> None:
         try:

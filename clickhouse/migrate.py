@@ -18,6 +18,10 @@ from clickhouse.errors import WarehouseError
 from clickhouse.settings import Settings
 
 UNKNOWN_TABLE = 60
+NOT_IMPLEMENTED = 48
+
+# The SQL interface; the embedded engine shows it in its `default` too, where a plain client looks.
+INTERFACE = ("records", "jobs", "rejects", "ledger", "sources")
 
 # The embedded engine does not replace a view in one step: two threads would meet in between.
 _one_at_a_time = threading.Lock()
@@ -112,7 +116,19 @@ def _replace_views(warehouse: Warehouse) -> list[str]:
             warehouse.command(view.sql)
             _remember(warehouse, Statement(1000 + view.number, view.name, view.sql))
             done.append(view.name)
+    if done and warehouse.embedded:
+        _show_in_default(warehouse)
     return done
+
+
+def _show_in_default(warehouse: Warehouse) -> None:
+    for name in INTERFACE:
+        try:
+            warehouse.command(f"CREATE OR REPLACE VIEW default.{name} AS SELECT * FROM {name}")
+        except WarehouseError as error:
+            # A file of that name in the current folder hides it: `pychart` is not concerned.
+            if error.code != NOT_IMPLEMENTED:
+                raise
 
 
 def _remember(warehouse: Warehouse, statement: Statement) -> None:

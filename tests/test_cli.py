@@ -87,6 +87,24 @@ def test_rejects_are_shown_with_place_and_value(tmp_path: Path) -> None:
     assert "9 bytes after the last newline wait" in done.stdout.decode()
 
 
+def test_files_of_the_current_folder_are_not_taken_for_tables(
+    tmp_path: Path, sample: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    monkeypatch.setenv("PYTHONPATH", str(Path.cwd()))
+    for name in ("accounting", "jobs", "records", "lines", "landing", "ledger"):
+        (tmp_path / name).write_bytes(sample.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert b"223 records" in on("chdb://db", "load", "accounting").stdout
+    assert on("chdb://db", "sql", "SELECT count() FROM jobs").stdout == b"count()\n188\n"
+
+
+def test_the_interface_is_in_default_of_the_embedded_engine(tmp_path: Path) -> None:
+    with warehouse(f"chdb://{tmp_path}/db") as db:
+        for name in ("records", "jobs", "rejects", "ledger", "sources"):
+            assert one(db, f"SELECT count() FROM default.{name}") == 0
+
+
 USAGE = {
     "unknown metric": (["ask", "--metric", "cost"], "unknown metric 'cost'; there are jobs,"),
     "unknown dimension": (["ask", "--metric", "jobs", "--by", "owner"], "unknown dimension"),

@@ -1,0 +1,72 @@
+"""The app as an ASGI application: what is done once per process, and the readiness check."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
+from importlib import import_module
+from pathlib import Path
+
+import anyio
+import streamlit as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from clickhouse.connection import Warehouse
+from clickhouse.errors import PychartError
+from streamlit_app.warehouse import holder
+
+MAIN = Path(__file__).parent / "main.py"
+READY_SECONDS = 5.0  # a database that takes longer for `SELECT 1` is not ready
+
+
+def build_app(
+    background: Callable[[Warehouse], AbstractContextManager[None]] | None = None,
+    ready: Callable[[], None] = lambda: None,
+) -> st.App:
+    """Build the application; `ready` is called, and `background` entered, once it has started."""
+
+    @asynccontextmanager
+    async def lifespan(_app: st.App) -> AsyncIterator[None]:
+        await anyio.to_thread.run_sync(_prepare)
+        with ExitStack() as running:
+            if background:
+                running.enter_context(background(holder.get()))
+            ready()
+            try:
+                yield
+            finally:
+                # leaving the background may take a while: the last batch is finished
+                await anyio.to_thread.run_sync(running.close)
+
+    return st.App(MAIN, lifespan=lifespan, routes=[Route("/api/ready", _ready)])
+
+
+def _prepare() -> None:
+    """Do what the first visitor would wait for.
+
+    Streamlit collects garbage after every run of the script: what is frozen is not looked at.
+    """
+    for module in ("altair", "pandas", "pyarrow", "streamlit_app.filters", "streamlit_app.ranking"):
+        import_module(module)
+    import_module("streamlit_app.charts").warm()
+    gc.collect()
+    gc.freeze()
+
+
+async def _ready(_request: Request) -> PlainTextResponse:
+    with anyio.move_on_after(READY_SECONDS):
+        answer = await anyio.to_thread.run_sync(_ping, abandon_on_cancel=True)
+        return PlainTextResponse(answer or "ready\n", status_code=503 if answer else 200)
+    return PlainTextResponse("the database does not answer in time\n", status_code=503)
+
+
+def _ping() -> str:
+    """Ask the database for a sign of life; gives what is wrong, in one line, or nothing."""
+    try:
+        holder.get().rows("SELECT 1")
+    except PychartError as error:
+        return f"{error}\n"
+    return ""

@@ -1,0 +1,150 @@
+"""The only module that asks the warehouse: answers are cached until something new is loaded.
+
+Questions that are asked together run side by side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from clickhouse.connection import EMBEDDED_CLIENTS
+from clickhouse.errors import WarehouseError
+from clickhouse.query import Question, ask, values
+from streamlit_app.warehouse import holder
+
+UNKNOWN_TABLE = 60
+ANSWER_SECONDS = 1800  # then asked again, though nothing was loaded: settings may have changed
+VERSION_SECONDS = 1.0  # how long after a load the pages may show what was there before
+SELECTOR_NAMES = 500  # names that a filter offers; others can be typed
+
+_pool = ThreadPoolExecutor(EMBEDDED_CLIENTS, thread_name_prefix="question")
+
+# What has been loaded, in the words of the page "Data"; constants, with bound values only.
+_VERSION = (
+    "SELECT concat(toString((SELECT max(loaded_at) FROM batches)), ' ',"
+    " toString((SELECT count() FROM accounting))), (SELECT count() FROM accounting)"
+    " + (SELECT count() FROM batches)"
+)
+STATEMENTS = {
+    "totals": "SELECT sum(lines) AS lines, sum(records) AS records, sum(rejects) AS rejects,"
+    " sum(ignored) AS ignored, count() AS files FROM sources WHERE {chosen}",
+    "sources": "SELECT cluster, toValidUTF8(path) AS path, bytes, lines, records, rejects, ignored,"
+    " toString(toDateTime(last_loaded)) AS last_loaded FROM sources WHERE {chosen}"
+    " ORDER BY cluster, last_loaded DESC, path LIMIT 1000",
+    "ledger": "SELECT toString(toDateTime(loaded_at)) AS loaded, cluster,"
+    " toValidUTF8(path) AS path, start_offset, end_offset, lines, records, rejects, ignored"
+    " FROM ledger WHERE {chosen} ORDER BY loaded_at DESC, end_offset DESC LIMIT 200",
+    "reasons": "SELECT toValidUTF8(substring(reason, 1, position(concat(reason, ':'), ':') - 1))"
+    " AS reason, count() AS lines FROM rejects WHERE {chosen} GROUP BY reason"
+    " ORDER BY lines DESC, reason LIMIT 100",
+    "rejects": "SELECT rejects.cluster AS cluster,"
+    " toValidUTF8(if(path = '', rejects.file_id, path)) AS file, offset,"
+    " toValidUTF8(reason) AS reason, toValidUTF8(substring(line, 1, 2000)) AS line"
+    " FROM (SELECT * FROM rejects WHERE {chosen}) AS rejects"
+    " LEFT ANY JOIN (SELECT cluster, file_id, path, last_loaded FROM sources) AS files"
+    " ON rejects.cluster = files.cluster AND rejects.file_id = files.file_id"
+    " ORDER BY last_loaded DESC, file, offset DESC LIMIT 200",
+    "flags": "SELECT arrayJoin(flags) AS name, count() AS lines FROM records WHERE {chosen}"
+    " GROUP BY name ORDER BY lines DESC, name",
+    "last_job": "SELECT toString(maxIf(end_time, end_time > 0)) AS ended FROM records"
+    " WHERE {chosen}",
+}
+
+
+@dataclass(frozen=True)
+class Activity:
+    """The days on which a job ended, in order."""
+
+    days: tuple[date, ...]
+
+    @property
+    def years(self) -> list[int]:
+        """Calendar years with an executed job, the latest first."""
+        return sorted({found.year for found in self.days}, reverse=True)
+
+
+def version() -> str:
+    """Name the state of the database: another one after each load, '' where nothing is loaded."""
+    return _version()
+
+
+@st.cache_resource(ttl=VERSION_SECONDS, max_entries=1, show_spinner=False)
+def _version() -> str:
+    try:
+        [(name, rows)] = holder.get().rows(_VERSION)
+    except WarehouseError as error:
+        if error.code == UNKNOWN_TABLE:
+            return ""
+        raise
+    return str(name) if rows else ""
+
+
+def answer(question: Question) -> pa.Table:
+    """Answer one question."""
+    return _answer(repr(question), version(), question)
+
+
+def answers(*questions: Question) -> list[pa.Table]:
+    """Answer several questions, side by side."""
+    current = version()
+    pending = [_pool.submit(_answer, repr(asked), current, asked) for asked in questions]
+    return [future.result() for future in pending]
+
+
+@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=2000, show_spinner=False)
+def _answer(key: str, at: str, _question: Question) -> pa.Table:
+    return ask(holder.get(), _question)
+
+
+def names(dimension: str) -> list[str]:
+    """List the values of a dimension for a selector, the most active ones."""
+    return _names(dimension, version())
+
+
+@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=50, show_spinner=False)
+def _names(dimension: str, at: str) -> list[str]:
+    return values(holder.get(), dimension, limit=SELECTOR_NAMES)
+
+
+def exists(dimension: str, name: str) -> bool:
+    """Tell whether any line has this value."""
+    return name in names(dimension) or name in _like(dimension, name, version())
+
+
+@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
+def _like(dimension: str, name: str, at: str) -> list[str]:
+    return values(holder.get(), dimension, contains=name, limit=SELECTOR_NAMES)
+
+
+def activity() -> Activity:
+    """Say on which days jobs ended, whatever the filters are."""
+    return _activity(version())
+
+
+@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=2, show_spinner=False)
+def _activity(at: str) -> Activity:
+    rows = ask(holder.get(), Question(("jobs",), ("day",))).to_pydict()
+    found = zip(rows["day"], rows["jobs"], strict=True)
+    return Activity(tuple(ended for ended, jobs in found if jobs))
+
+
+def loaded(*statements: str, clusters: Sequence[str] = ()) -> list[pa.Table]:
+    """Answer some of `STATEMENTS`, side by side, for all clusters or those named."""
+    current = version()
+    pending = [_pool.submit(_loaded, name, tuple(clusters), current) for name in statements]
+    return [future.result() for future in pending]
+
+
+@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=200, show_spinner=False)
+def _loaded(statement: str, clusters: tuple[str, ...], at: str) -> pa.Table:
+    chosen = "cluster IN {clusters:Array(String)}" if clusters else "1"
+    parameters: dict[str, Any] = {"clusters": list(clusters)} if clusters else {}
+    sql = STATEMENTS[statement].replace("{chosen}", chosen)
+    return holder.get().arrow(sql, parameters)

@@ -1,0 +1,114 @@
+"""Runs the app in this process: `pychart app` and `pychart up` call `serve`."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import uvicorn
+from streamlit import config, net_util
+from streamlit.web import bootstrap
+
+from clickhouse.connection import Warehouse
+from clickhouse.errors import ConfigError, WarehouseBusy, WarehouseError
+from clickhouse.settings import Settings
+from streamlit_app.asgi import MAIN, build_app
+from streamlit_app.warehouse import holder
+
+LOG = logging.getLogger(__name__)
+SHUTDOWN_SECONDS = 3  # that open pages get to hang up
+SOCKET_BACKLOG = 128
+
+Background = Callable[[Warehouse], AbstractContextManager[None]]
+
+
+def serve(settings: Settings, host: str, port: int, background: Background | None = None) -> None:
+    """Serve the app on `host` and `port` until SIGINT or SIGTERM; a port of 0 takes a free one.
+
+    `background` is entered with the open warehouse while the app runs. Raises `ConfigError` for an
+    address that cannot be had, and `WarehouseError` for an embedded database that cannot be opened;
+    a server that does not answer is waited for, unless there is a `background`.
+    """
+    listener = _listen(host, port)
+    try:
+        holder.configure(settings)
+        _open_early(needed=background is not None or settings.database.startswith("chdb://"))
+        _configure_streamlit(host, listener.getsockname()[1])
+        app = build_app(background, ready=lambda: _announce(host, listener))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                access_log=False,
+                log_level="warning",
+                use_colors=False,
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,  # Streamlit's choice: it costs more than it saves
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+            )
+        )
+        with _signals_that_only_stop():
+            server.run(sockets=[listener])
+    finally:
+        listener.close()
+        holder.close()
+
+
+@contextmanager
+def _signals_that_only_stop() -> Iterator[None]:
+    """Survive the signal that uvicorn raises anew once it has stopped: there is more to close."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, lambda *_: None) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _open_early(needed: bool) -> None:
+    try:
+        holder.get()
+    except WarehouseBusy:
+        raise
+    except WarehouseError as error:
+        if needed:
+            raise
+        LOG.warning("%s", error)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    address = f"{host}:{port}"
+    try:
+        family, kind, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind)
+    except (OSError, OverflowError) as error:
+        raise ConfigError(f"{address}: no such address: {error}") from error
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(resolved)
+        listener.listen(SOCKET_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise ConfigError(
+                f"{address}: the port is in use; choose another with --port"
+            ) from error
+        raise ConfigError(f"{address}: {error.strerror}") from error
+    return listener
+
+
+def _configure_streamlit(host: str, port: int) -> None:
+    """Read the config.toml beside main.py, wherever the process was started."""
+    config._main_script_path = str(MAIN)  # what `streamlit run` does; there is no public way
+    bootstrap.load_config_options({"server.address": host, "server.port": port})
+    # else a visit from a foreign page makes the server ask the internet for its own address
+    net_util._external_ip = "127.0.0.1"
+
+
+def _announce(host: str, listener: socket.socket) -> None:
+    shown = f"[{host}]" if ":" in host else host
+    print(f"PyChartAccounting is ready: http://{shown}:{listener.getsockname()[1]}", flush=True)

@@ -1,0 +1,1 @@
+"""The pages; main.py names them."""

@@ -1,0 +1,74 @@
+"""The process's one warehouse: opened at the start, or on demand once the database is there."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from clickhouse.connection import Warehouse
+from clickhouse.errors import WarehouseError
+from clickhouse.migrate import migrate
+from clickhouse.settings import Settings, load_settings
+
+RETRY_SECONDS = 3.0  # so that many waiting sessions do not each try, and time out, in turn
+
+
+class Holder:
+    """Keeps the warehouse that all sessions share, and opens it where that failed before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._settings: Settings | None = None
+        self._warehouse: Warehouse | None = None
+        self._failure: WarehouseError | None = None
+        self._failed_at = 0.0
+
+    def configure(self, settings: Settings) -> None:
+        """Say which database it is; it is opened on first use."""
+        self.close()
+        self._settings = settings
+
+    def use(self, warehouse: Warehouse) -> None:
+        """Share a warehouse that is open already."""
+        self.configure(warehouse.settings)
+        self._warehouse = warehouse
+
+    def get(self) -> Warehouse:
+        """Give the open warehouse; raises `WarehouseError` while it cannot be opened."""
+        with self._lock:
+            if self._warehouse is None:
+                self._warehouse = self._open()
+            return self._warehouse
+
+    def close(self) -> None:
+        """Close the warehouse if it is open."""
+        with self._lock:
+            if self._warehouse is not None:
+                self._warehouse.close()
+            self._warehouse, self._failure = None, None
+
+    def _open(self) -> Warehouse:
+        if self._failure and time.monotonic() - self._failed_at < RETRY_SECONDS:
+            raise self._failure
+        self._settings = self._settings or load_settings()
+        try:
+            return open_warehouse(self._settings)
+        except WarehouseError as error:
+            self._failure, self._failed_at = error, time.monotonic()
+            raise
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """Open the database; an embedded one, which is this process's alone, is made and migrated."""
+    embedded = settings.database.startswith("chdb://")
+    warehouse = Warehouse(settings, create=embedded)
+    if embedded:
+        try:
+            migrate(warehouse)
+        except WarehouseError:
+            warehouse.close()
+            raise
+    return warehouse
+
+
+holder = Holder()

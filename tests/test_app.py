@@ -1,0 +1,377 @@
+"""The app's pages, run by Streamlit's own tester from the entry point."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from clickhouse.connection import Warehouse
+from clickhouse.errors import QuestionError
+from clickhouse.query import Filter, Period, Question, ask
+from clickhouse.settings import Settings
+from ingest.loader import load_file
+from streamlit_app import calendars, cards, data, filters, shape, text
+from streamlit_app.warehouse import holder
+from tests import helpers
+
+MAIN = Path(filters.__file__).parent / "main.py"
+PAGES = {
+    "overview": "Overview",
+    "people": "People",
+    "machines": "Machines",
+    "sizes": "Job sizes",
+    "loaded": "Data",
+}
+KEY_FIGURES = (
+    ("jobs", ""),
+    ("core_hours", "core-h"),
+    ("cpu_hours", "h"),
+    ("cpu_efficiency", "%"),
+    ("memory_avg", "GiB"),
+    ("duration_avg", "s"),
+    ("wait_avg", "s"),
+    ("users", ""),
+)
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a'b\"c`d",
+    "🐧$x$ :material/bug_report: **bold** [l](http://x)",
+    "n" * 300,
+)
+
+
+@pytest.fixture
+def opened(database_url: str) -> Iterator[Warehouse]:
+    """A fresh warehouse that the app shares, on either engine."""
+    with helpers.warehouse(database_url) as warehouse:
+        st.cache_resource.clear()
+        holder.use(warehouse)
+        yield warehouse
+    holder.close()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def loaded(opened: Warehouse, sample: Path) -> Warehouse:
+    load_file(opened, helpers.CLUSTER, sample)
+    return opened
+
+
+def app(page: str = "overview", **query: str | list[str]) -> AppTest:
+    at = AppTest.from_file(str(MAIN), default_timeout=30)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    if page != "overview":
+        at.switch_page(f"views/{page}.py").run()
+    assert not at.exception
+    return at
+
+
+def charts(at: AppTest) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
+    """Specification and rows of each chart."""
+    found = []
+    for element in at.get("vega_lite_chart"):
+        proto = element.proto
+        assert proto.alt
+        content = proto.data.data or proto.datasets[0].data.data
+        rows = pa.ipc.open_stream(content).read_all().to_pylist()
+        found.append((json.loads(proto.spec), rows))
+    return found
+
+
+def started(sample: Path) -> int:
+    """Count the attempts that started: no task of one, and with a start time."""
+    lines = [line.split(":") for line in sample.read_text().splitlines() if line[0] != "#"]
+    return sum(fields[41] == "NONE" and int(fields[9]) > 0 for fields in lines)
+
+
+def texts(at: AppTest) -> str:
+    return "\n".join(element.value for element in (*at.markdown, *at.caption))
+
+
+def expected(opened: Warehouse, *kept: Filter) -> list[str]:
+    [row] = ask(opened, Question(tuple(n for n, _ in KEY_FIGURES), filters=kept)).to_pylist()
+    return [text.figure(row[name], unit) for name, unit in KEY_FIGURES]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_page_shows_data_on_each_engine(loaded: Warehouse, page: str) -> None:
+    at = app(page)
+    assert [title.value for title in at.title] == [PAGES[page]]
+    assert not at.error
+    assert cards.NO_JOBS not in texts(at)
+    assert page == "loaded" or charts(at)
+    assert all(rows for _, rows in charts(at))
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_key_figures_are_the_answers_of_the_query(loaded: Warehouse, sample: Path) -> None:
+    at = app()
+    assert [metric.value for metric in at.metric] == expected(loaded)
+    assert at.metric[0].value == f"{started(sample)}"
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_charts_hold_the_answers_of_the_query(loaded: Warehouse) -> None:
+    per_day, core_hours, users, *_ = charts(app())
+    jobs = sum(ask(loaded, Question(("jobs",))).column(0).to_pylist())
+    assert sum(row["value"] for row in per_day[1]) == jobs
+    table = ask(loaded, Question(("core_hours",), ("user",), limit=10))
+    assert [row["name"] for row in users[1]] == table.column("user").to_pylist()
+    assert [row["value"] for row in users[1]] == table.column("core_hours").to_pylist()
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_tables_list_all_figures(loaded: Warehouse) -> None:
+    at = app("people")
+    [frame] = [table.value for table in at.dataframe]
+    answer = ask(loaded, Question(("core_hours", "jobs"), ("user",)))
+    assert list(frame["user"]) == answer.column("user").to_pylist()
+    assert list(frame["jobs"]) == answer.column("jobs").to_pylist()
+    assert str(frame["wait_avg"].dtype).startswith("timedelta64")
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_a_filter_narrows_every_chart(loaded: Warehouse) -> None:
+    for page in ("overview", "people", "machines", "sizes"):
+        everything = charts(app(page))
+        at = app(page)
+        at.multiselect(key="user").set_value(["alice"]).run()
+        assert not at.exception
+        narrowed = charts(at)
+        assert len(narrowed) == len(everything)
+        for (_, before), (_, after) in zip(everything, narrowed, strict=True):
+            assert after != before
+        assert "user alice" in texts(at)
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_a_link_restores_the_filters(loaded: Warehouse) -> None:
+    at = app(user=["alice", "bruno"], queue="all.q")
+    kept = (Filter("user", ("alice", "bruno")), Filter("queue", ("all.q",)))
+    assert [metric.value for metric in at.metric] == expected(loaded, *kept)
+    assert at.multiselect(key="user").value == ["alice", "bruno"]
+    at.button(key="clear").click().run()
+    assert [metric.value for metric in at.metric] == expected(loaded)
+    assert at.button(key="clear").disabled
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_no_job_matches(loaded: Warehouse) -> None:
+    for page in ("overview", "people", "machines", "sizes"):
+        at = app(page, user="nobody here")
+        assert cards.NO_JOBS in texts(at)
+        assert "No user is named nobody here" in texts(at)
+        assert not at.get("vega_lite_chart")
+        assert {metric.value for metric in at.metric} <= {text.MISSING}
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_periods(loaded: Warehouse) -> None:
+    year = str(ask(loaded, Question(("jobs",), ("year",))).column("year")[0].as_py())
+    at = app(period=year)
+    assert [metric.value for metric in at.metric] == expected(loaded)
+    at = app(period="1999-02")
+    assert "1 Feb 1999 – 28 Feb 1999" in texts(at)
+    assert at.metric[0].value == text.MISSING
+    at = app(period="yesterday")
+    assert "yesterday" in at.error[0].value
+    assert at.multiselect(key="user")  # still there, like the period, to be changed
+    for preset in filters.PRESETS:
+        assert not app(period=preset).exception
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_custom_dates_may_be_incomplete(loaded: Warehouse) -> None:
+    at = app(period=filters.CUSTOM)
+    assert [metric.value for metric in at.metric] == expected(loaded)
+    at.date_input(key="from").set_value(date(2000, 1, 1)).run()
+    assert [metric.value for metric in at.metric] == expected(loaded)
+    at.date_input(key="to").set_value(date(1999, 1, 1)).run()
+    assert "comes after" in at.error[0].value
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_every_metric_in_either_order(loaded: Warehouse) -> None:
+    at = app("machines")
+    at.session_state["machines_by"] = "node"
+    for metric in ("jobs", "memory_avg", "duration_median", "wait_max", "slots_avg"):
+        at.session_state["machines_metric"] = metric
+        at.session_state["machines_order"] = "Least"
+        at.run()
+        assert not at.exception
+        answer = ask(loaded, Question((metric,), ("node",), limit=10, ascending=True))
+        known = [v for v in answer.column(metric).to_pylist() if not text.is_missing(v)]
+        assert len(charts(at)[0][1]) == len(known)
+
+
+def test_nothing_is_loaded(opened: Warehouse) -> None:
+    for page in PAGES:
+        at = app(page)
+        assert at.title[0].value == "Nothing has been loaded yet"
+        assert "pychart load" in at.code[0].value
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_new_data_shows_at_once(opened: Warehouse, sample: Path, tmp_path: Path) -> None:
+    at = app()
+    load_file(opened, helpers.CLUSTER, sample)
+    time.sleep(data.VERSION_SECONDS)
+    at.run()
+    assert at.metric[0].value == f"{started(sample)}"
+    helpers.load_bytes(opened, tmp_path / "more", helpers.line(owner="zoe") + b"\n")
+    time.sleep(data.VERSION_SECONDS)
+    at.run()
+    assert at.metric[0].value == f"{started(sample) + 1}"
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_names_may_hold_anything(opened: Warehouse, tmp_path: Path) -> None:
+    names = [name.replace(":", ";") for name in HOSTILE]
+    lines = [
+        helpers.line(owner=name, group=name, qname=name, hostname=name, job_number=i)
+        for i, name in enumerate(names)
+    ]
+    helpers.load_bytes(opened, tmp_path / "accounting", b"\n".join(lines) + b"\n")
+    for page in PAGES:
+        at = app(page)
+        assert not at.error
+        for name in names:
+            narrowed = app(page, user=name)
+            assert not narrowed.error
+            assert page == "loaded" or cards.NO_JOBS not in texts(narrowed)
+            assert page == "loaded" or "**bold**" not in texts(narrowed)
+    assert [row["name"] for row in charts(app("people"))[0][1]] == sorted(names)
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_rejected_lines_are_told_with_reason_and_place(opened: Warehouse, tmp_path: Path) -> None:
+    content = b"# comment\n" + helpers.line() + b"\nbroken:line\n" + helpers.line(cpu="x") + b"\n"
+    helpers.load_bytes(opened, tmp_path / "accounting", content)
+    at = app("loaded")
+    values = {metric.label: metric.value for metric in at.metric}
+    assert values == {"Lines": "4", "Records": "1", "Rejected": "2", "Ignored": "1"}
+    assert r"lines = records \+ rejected \+ ignored" in texts(at)
+    rejects = next(f.value for f in at.dataframe if "reason" in f.value)
+    assert set(rejects["line"]) == {"broken:line", helpers.line(cpu="x").decode()}
+    assert set(rejects["file"]) == {str(tmp_path / "accounting")}
+    assert "cpu is not a number" in [row["name"] for _, rows in charts(at) for row in rows]
+
+
+def test_a_server_that_does_not_answer() -> None:
+    st.cache_resource.clear()
+    holder.configure(Settings(database="http://127.0.0.1:9/pychart"))
+    at = AppTest.from_file(str(MAIN), default_timeout=30).run()
+    assert not at.exception
+    assert "connection refused" in at.error[0].value
+    holder.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (None, "h", "–"),
+        (float("nan"), "GiB", "–"),
+        (0, "", "0"),
+        (1234, "", "1,234"),
+        (47_559_017.7, "core-h", "47.6 M core-h"),
+        (3.14159, "GiB", "3.14 GiB"),
+        (71.687, "%", "71.7 %"),
+        (0, "s", "0 s"),
+        (0.4, "s", "0.4 s"),
+        (59.6, "s", "1 min 00 s"),
+        (7500, "s", "2 h 05 min"),
+        (3599.9, "s", "1 h 00 min"),
+        (86400 * 3 + 3600 * 4, "s", "3 d 04 h"),
+    ],
+)
+def test_figures_in_words(value: float | None, unit: str, shown: str) -> None:
+    assert text.figure(value, unit) == shown
+
+
+def test_markdown_in_names_is_shown_as_it_is() -> None:
+    assert text.plain("**a** :x: <b> $y$") == r"\*\*a\*\* \:x\: \<b\> \$y\$"
+    assert len(text.short("n" * 300)) == text.NAME_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("chosen", "start", "end"),
+    [
+        ("All time", None, None),
+        ("This year", date(2024, 1, 1), date(2025, 1, 1)),
+        ("Last year", date(2023, 1, 1), date(2024, 1, 1)),
+        ("Last 12 months", date(2023, 4, 1), date(2024, 4, 1)),
+        ("Last 30 days", date(2024, 3, 2), date(2024, 4, 1)),
+        ("2018-03", date(2018, 3, 1), date(2018, 4, 1)),
+    ],
+)
+def test_preset(chosen: str, start: date | None, end: date | None) -> None:
+    assert filters.preset(chosen, date(2024, 3, 31)) == Period(start, end)
+
+
+def test_a_period_that_is_none() -> None:
+    with pytest.raises(QuestionError, match="tomorrow"):
+        filters.preset("tomorrow", date(2024, 3, 31))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "grain", "count"),
+    [
+        (date(2024, 1, 1), date(2024, 1, 1), "day", 1),
+        (date(2024, 2, 1), date(2024, 3, 31), "day", 60),
+        (date(2023, 12, 15), date(2024, 12, 1), "month", 13),
+        (date(1999, 5, 1), date(2024, 1, 1), "year", 26),
+    ],
+)
+def test_steps_have_no_gap(first: date, last: date, grain: str, count: int) -> None:
+    assert calendars.grain_of(first, last) == grain
+    assert len(calendars.steps(grain, first, last)) == count
+
+
+def test_missing_steps_are_zero_and_the_rest_is_summed_up() -> None:
+    scope = filters.Scope(Period(), (), date(2024, 1, 1), date(2024, 4, 30))
+    assert scope.grain == "month"
+    days = [date(2024, 1, 1), date(2024, 4, 1)]
+    whole = pa.table({"month": pa.array(days), "jobs": [5, 7]})
+    parts = pa.table({"month": pa.array(days), "user": ["a", "b"], "jobs": [5, 3]})
+    shaped = shape.parts_over_time(parts, "user", "jobs", scope, ["a", "b"], whole)
+    assert _by_name(shaped.table.to_pylist()) == {
+        "a": [5, 0, 0, 0],
+        "b": [0, 0, 0, 3],
+        "other": [0, 0, 0, 4],
+    }
+
+
+def _by_name(rows: Sequence[dict[str, Any]]) -> dict[str, list[float]]:
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["name"], []).append(row["value"])
+    return found
+
+
+def test_slots_in_classes_that_double() -> None:
+    table = pa.table({"slots": [1, 3, 4, 5, 16, 0], "jobs": [10, 2, 3, 1, 1, 4]})
+    rows = shape.slot_classes(table, "jobs").table.to_pylist()
+    assert [(row["name"], row["value"]) for row in rows] == [
+        ("unknown", 4),
+        ("1", 10),
+        ("2", 0),
+        ("3–4", 5),
+        ("5–8", 1),
+        ("9–16", 1),
+    ]
+
+
+def test_csv_has_labels_with_units() -> None:
+    table = pa.table({"user": ['a"b,c'], "core_hours": [1.5]})
+    assert cards.csv_bytes(table).decode() == '"User","Core time (core-h)"\n"a""b,c",1.5\n'

@@ -1,0 +1,228 @@
+"""The running app in a real browser: what only it can show."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests import helpers
+from tests.conftest import require
+from tests.server import free_port
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+    " --disable-component-update --disable-sync"
+).split()
+PAGES = {"": "Overview", "people": "People", "machines": "Machines", "sizes": "Job sizes"}
+ALL_PAGES = PAGES | {"data": "Data"}
+IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
+CHART = "svg.marks"
+WAIT = 20_000  # ms; a busy machine needs some
+
+
+@contextmanager
+def serving(database: Path, *words: str | Path) -> Iterator[str]:
+    """Run `pychart app` in a process of its own, and end it as a service manager would."""
+    port = free_port()
+    command = [sys.executable, "-c", "from pychart.cli import main; main()"]
+    command += ["--database", f"chdb://{database}", *map(str, words or ("app",))]
+    with subprocess.Popen(
+        [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            line = next((line for line in process.stdout if "ready" in line), "")
+            assert line.strip().endswith(f"http://127.0.0.1:{port}"), line
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    chromium = require("chromium")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def address(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The app on the sample of a live cell."""
+    database = tmp_path_factory.mktemp("browser") / "db"
+    done = helpers.pychart("--database", f"chdb://{database}", "load", sample)
+    assert done.returncode == 0, done.stderr
+    with serving(database) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page that remembers what went wrong in it; see `troubles`."""
+    context = browser.new_context(
+        viewport={"width": 1400, "height": 900}, timezone_id="America/New_York"
+    )
+    opened = context.new_page()
+    opened.set_default_timeout(WAIT)
+    found: list[str] = []
+    opened.on("pageerror", lambda error: found.append(f"page: {error}"))
+    opened.on("console", lambda message: found.extend(_of_console(message)))
+    opened.on("request", lambda request: found.extend(_of_request(request)))
+    yield opened
+    context.close()
+    assert found == []
+
+
+def _of_console(message: Any) -> list[str]:
+    # Streamlit looks for its server beside the page's path before it looks at the root
+    probing = message.location["url"].endswith(("/_stcore/health", "/_stcore/host-config"))
+    return [] if message.type != "error" or probing else [f"console: {message.text}"]
+
+
+def _of_request(request: Any) -> list[str]:
+    own = request.url.startswith(("http://127.0.0.1:", "data:", "blob:"))
+    return [] if own else [f"request: {request.url}"]
+
+
+def visit(page: Page, url: str) -> None:
+    page.goto(url)
+    page.wait_for_selector(IDLE)
+    expect(page.locator("[data-testid=stMain] h1")).to_be_visible(timeout=WAIT)
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
+def figures(page: Page) -> list[str]:
+    return page.locator("[data-testid=stMetricValue]").all_inner_texts()
+
+
+def bars(page: Page, card: str) -> Any:
+    return page.locator(f".st-key-{card} path[aria-roledescription=bar]")
+
+
+def test_every_page_shows_its_charts(page: Page, address: str) -> None:
+    for path, title in ALL_PAGES.items():
+        visit(page, f"{address}/{path}")
+        expect(page.locator("[data-testid=stMain] h1")).to_have_text(title)
+        if path in PAGES:
+            expect(page.locator(CHART).first).to_be_visible(timeout=WAIT)
+        assert page.locator("text=No executed job matches").count() == 0
+
+
+def test_navigation_keeps_the_filter(page: Page, address: str) -> None:
+    visit(page, f"{address}/?user=alice")
+    page.get_by_role("link", name="People").click()
+    expect(page.locator("[data-testid=stMain] h1")).to_have_text("People")
+    expect(bars(page, "people_ranking")).to_have_count(1)
+    assert page.url.endswith("/people?user=alice")
+
+
+def test_a_click_on_a_bar_narrows_every_chart_and_a_link_restores_it(
+    page: Page, address: str
+) -> None:
+    visit(page, address)
+    expect(page.locator("[data-testid=stMetricValue]")).to_have_count(8)
+    everything = figures(page)
+    users = bars(page, "overview_user")
+    expect(users.nth(1)).to_be_visible()
+    charts = page.locator(CHART)
+    before = [charts.nth(i).inner_html() for i in range(charts.count())]
+    users.nth(0).click()
+    expect(users).to_have_count(1)
+    page.wait_for_selector(IDLE)
+    narrowed = figures(page)
+    assert narrowed != everything
+    assert "?user=" in page.url
+    expect(page.locator(f".st-key-overview_outcomes {CHART}")).to_be_visible()
+    for i, html in enumerate(before):
+        expect(charts.nth(i)).to_be_visible()
+        assert charts.nth(i).inner_html() != html
+
+    visit(page, page.url)
+    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(narrowed)
+    page.locator(".st-key-clear button").first.click()
+    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(everything)
+    assert "?" not in page.url
+
+
+def test_a_table_can_be_downloaded(page: Page, address: str) -> None:
+    visit(page, address)
+    with page.expect_download() as download:
+        page.locator(".st-key-overview_group_csv button").first.click()
+    content = download.value.path().read_text()
+    assert content.startswith('"Group","Core time (core-h)","Executed jobs"\n')
+
+
+def test_months_are_the_same_in_every_time_zone(page: Page, address: str) -> None:
+    visit(page, address)
+    label = bars(page, "overview_jobs").first.get_attribute("aria-label")
+    shown = page.locator("[data-testid=stMain] [data-testid=stCaptionContainer]").first.inner_text()
+    assert label
+    assert shown.split(" – ")[0] in label
+
+
+def test_the_database_answers(address: str) -> None:
+    for path in ("/api/ready", "/_stcore/health"):
+        with urllib.request.urlopen(f"{address}{path}", timeout=10) as response:
+            assert response.status == 200
+
+
+def test_nothing_is_loaded(page: Page, tmp_path: Path) -> None:
+    with serving(tmp_path / "db") as url:
+        visit(page, url)
+        expect(page.locator("[data-testid=stMain] h1")).to_have_text("Nothing has been loaded yet")
+        expect(page.locator("text=pychart load").first).to_be_visible()
+
+
+def test_new_lines_show_while_the_app_runs(page: Page, sample: Path, tmp_path: Path) -> None:
+    accounting = tmp_path / "accounting"
+    lines = sample.read_bytes().splitlines(keepends=True)
+    accounting.write_bytes(b"".join(lines[:-1]))
+    with serving(tmp_path / "db", "up", accounting) as url:
+        visit(page, f"{url}/data")
+        expect(page.locator("[data-testid=stMetricValue]").first).to_have_text(f"{len(lines) - 1}")
+        with accounting.open("ab") as file:
+            file.write(lines[-1])
+        expect_after_reload(page, f"{len(lines)}")
+
+
+def expect_after_reload(page: Page, text: str) -> None:
+    for _ in range(20):
+        page.wait_for_timeout(500)
+        visit(page, page.url)
+        if figures(page)[:1] == [text]:
+            return
+    raise AssertionError(f"{figures(page)} has no {text}")
+
+
+def test_a_server_that_does_not_answer(page: Page) -> None:
+    port = free_port()
+    command = [sys.executable, "-c", "from pychart.cli import main; main()"]
+    command += ["--database", "http://127.0.0.1:9/pychart", "app", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert any("ready" in line for line in process.stdout)
+        with pytest.raises(urllib.error.HTTPError, match="503"):
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=10)
+        page.goto(f"http://127.0.0.1:{port}")
+        expect(page.locator("text=The database does not answer")).to_be_visible()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=20) == 0
+
+
+def test_a_port_in_use(address: str) -> None:
+    done = helpers.pychart("--database", "http://127.0.0.1:9/x", "app", "--port", address[-5:])
+    assert done.returncode == 2
+    assert b"the port is in use" in done.stderr
+    assert done.stderr.count(b"\n") == 1

@@ -31,7 +31,6 @@ EMBEDDED_CLIENTS = 4  # queries that run side by side; one client serialises its
 READ_SETTINGS = {
     "do_not_merge_across_partitions_select_final": 1,
     "optimize_move_to_prewhere_if_final": 1,
-    "prefer_column_name_to_alias": 1,
 }
 UNKNOWN_DATABASE = 81
 # Connection, timeout, overload: the same statement may succeed later.

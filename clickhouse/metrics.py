@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Flag bits of a missing measure; schema/0014_accept.sql sets them.
+# Flag bits of a missing measure; schema/0016_accept.sql sets them.
 MAXVMEM_MISSING = 9
 MAXRSS_MISSING = 17
 

@@ -11,7 +11,7 @@ import numpy as np
 from ingest.sources import is_ignored
 from ingest.tail import Block
 
-COLUMNS = ("cluster", "file_id", "offset", "block", "maxvmem_cap")
+COLUMNS = ("cluster", "file_id", "generation", "offset", "block", "maxvmem_cap")
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,12 @@ class Counts:
     ignored: int
 
 
-def frame(cluster: str, file_id: str, block: Block, maxvmem_cap: float) -> Iterator[bytes]:
+def frame(
+    cluster: str, file_id: str, generation: int, block: Block, maxvmem_cap: float
+) -> Iterator[bytes]:
     """Encode a block as the one RowBinary row that the landing table takes, without copying it."""
-    yield _text(cluster.encode()) + _text(file_id.encode()) + struct.pack("<Q", block.offset)
+    yield _text(cluster.encode()) + _text(file_id.encode())
+    yield struct.pack("<IQ", generation, block.offset)
     yield _length(len(block.data))
     yield block.data
     yield struct.pack("<d", maxvmem_cap)

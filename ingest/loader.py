@@ -170,7 +170,7 @@ class _Loader:
 
     def _insert(self, block: Block) -> None:
         cap = self.warehouse.settings.cluster(self.cluster).maxvmem_cap
-        row = batch.frame(self.cluster, self.summary.file_id, block, cap)
+        row = batch.frame(self.cluster, self.summary.file_id, self.at.generation, block, cap)
         self.warehouse.insert("landing", batch.COLUMNS, row, INSERT_SETTINGS)
 
     def _land(self, sent: _Sent, source: Source) -> _Sent:
@@ -232,14 +232,17 @@ class _Loader:
         found = self.warehouse.rows(
             "SELECT roundDown(offset, {starts:Array(UInt64)}) AS start,"
             " uniqExactIf(offset, kept), uniqExactIf(offset, NOT kept) FROM"
-            " (SELECT cluster, file_id, offset, 1 AS kept FROM accounting"
-            "  UNION ALL SELECT cluster, file_id, offset, 0 AS kept FROM rejected_lines)"
+            " (SELECT cluster, file_id, generation, offset, 1 AS kept FROM accounting"
+            "  UNION ALL"
+            "  SELECT cluster, file_id, generation, offset, 0 AS kept FROM rejected_lines)"
             " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
+            " AND generation = {generation:UInt32}"
             " AND offset >= {first:UInt64} AND offset < {end:UInt64} GROUP BY start",
             {
                 "starts": [sent.block.offset for sent in landed],
                 "cluster": self.cluster,
                 "file_id": self.summary.file_id,
+                "generation": self.at.generation,
                 "first": landed[0].block.offset,
                 "end": landed[-1].block.end,
             },

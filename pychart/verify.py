@@ -36,7 +36,7 @@ def print_verified(warehouse: Warehouse, cluster: str, path: Path) -> bool:
         counted = recount(source, at.offset)
     faults = [
         *ledger_faults(warehouse, cluster, head.file_id, at, counted),
-        *row_faults(warehouse, cluster, head.file_id, counted),
+        *row_faults(warehouse, cluster, head.file_id, at.generation, counted),
     ]
     verdict = f"{len(faults)} differences" if faults else "ledger and rows agree"
     print(f"{path}: {counted.lines:,} lines in {counted.bytes:,} loaded bytes: {verdict}")
@@ -86,14 +86,21 @@ def ledger_faults(
     return faults
 
 
-def row_faults(warehouse: Warehouse, cluster: str, file_id: str, counted: Recount) -> list[str]:
+def row_faults(
+    warehouse: Warehouse, cluster: str, file_id: str, generation: int, counted: Recount
+) -> list[str]:
     """Compare the rows that came from this file with what was counted."""
     found = warehouse.rows(
-        "SELECT uniqExact(offset) FROM (SELECT cluster, file_id, offset FROM accounting"
-        " UNION ALL SELECT cluster, file_id, offset FROM rejected_lines)"
+        "SELECT uniqExact(offset) FROM (SELECT cluster, file_id, generation, offset FROM accounting"
+        " UNION ALL SELECT cluster, file_id, generation, offset FROM rejected_lines)"
         " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
-        " AND offset < {end:UInt64}",
-        {"cluster": cluster, "file_id": file_id, "end": counted.bytes},
+        " AND generation = {generation:UInt32} AND offset < {end:UInt64}",
+        {
+            "cluster": cluster,
+            "file_id": file_id,
+            "generation": generation,
+            "end": counted.bytes,
+        },
     )
     rows, want = int(found[0][0]), counted.lines - counted.ignored
     if want - counted.repeated <= rows <= want:

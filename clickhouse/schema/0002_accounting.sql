@@ -4,11 +4,12 @@ CREATE TABLE IF NOT EXISTS accounting
 (
     cluster             LowCardinality(String),
     file_id             LowCardinality(String),
+    generation          UInt32,
     offset              UInt64 CODEC(Delta, LZ4),
     record_id           FixedString(16) CODEC(NONE),
     time                DateTime('UTC') CODEC(Delta, LZ4),  -- end_time, or submission_time where the job never started
     layout              UInt8,                               -- number of fields on the line
-    flags               UInt32,                              -- bits, see line_flags in 0011
+    flags               UInt32,                              -- bits, set in 0016, named in the view records
     qname               LowCardinality(String),
     hostname            LowCardinality(String),
     `group`             LowCardinality(String),
@@ -46,4 +47,4 @@ CREATE TABLE IF NOT EXISTS accounting
 ENGINE = ReplacingMergeTree
 PARTITION BY toYYYYMM(time)
 ORDER BY (cluster, time, job_number, record_id)
-SETTINGS fsync_after_insert = 1, fsync_part_directory = 1
+SETTINGS min_level_for_wide_part = 1, fsync_after_insert = 1, fsync_part_directory = 1

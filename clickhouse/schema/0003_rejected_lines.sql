@@ -3,6 +3,7 @@ CREATE TABLE IF NOT EXISTS rejected_lines
 (
     cluster LowCardinality(String),
     file_id LowCardinality(String),
+    generation UInt32,
     offset  UInt64,
     line    String,
     reason  String

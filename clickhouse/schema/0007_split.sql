@@ -1,53 +1,87 @@
--- Numbers are converted all at once, in half the time of one by one. `sound` is a sum, since AND would copy the arrays for
--- each of its lazily evaluated arguments (ten times slower).
-CREATE MATERIALIZED VIEW IF NOT EXISTS split TO split_lines AS
+-- All that must look at a line while it is in the cache, and nothing else. All fields are converted at once, texts
+-- included: picking the numbers out first costs more. `sound` is a sum, since AND would evaluate its arguments lazily and
+-- copy the arrays for each. A carriage return or a NUL sends its whole row to be examined.
+CREATE MATERIALIZED VIEW IF NOT EXISTS split TO parsed_lines AS
 SELECT
     cluster,
     file_id,
-    offset,
+    generation,
+    base + end - length(piece) - 1 AS offset,
     maxvmem_cap,
-    line,
-    hole,
-    torn,
-    fields,
-    arrayMap(
-        word -> ifNull(toFloat64OrNull(word), nan),
-        arrayConcat(
-            arraySlice(fields, 6, 1), arraySlice(fields, 8, 24), arraySlice(fields, 35, 5), arraySlice(fields, 41, 1),
-            arraySlice(fields, 43, 3))) AS numbers,
-    (length(fields) BETWEEN 43 AND 45) + (NOT torn) + (length(line) <= 1048576) + (position(line, '\0') = 0)
-        + isFinite(arraySum(numbers)) + (arrayMin(numbers) >= 0)
-        + (arrayMax(arraySlice(numbers, 1, 7)) <= 2147483647)
-        + (greatest(numbers[26], numbers[27], numbers[33], numbers[34]) <= 2147483647)
-        + (numbers[1] = trunc(numbers[1])) + (numbers[2] = trunc(numbers[2])) + (numbers[3] = trunc(numbers[3]))
-        + (numbers[4] = trunc(numbers[4])) + (numbers[5] = trunc(numbers[5])) + (numbers[6] = trunc(numbers[6]))
-        + (numbers[7] = trunc(numbers[7])) + (numbers[26] = trunc(numbers[26])) + (numbers[27] = trunc(numbers[27]))
-        + (numbers[33] = trunc(numbers[33])) + (numbers[34] = trunc(numbers[34])) = 19 AS sound
+    (length(fields) >= 43) + (length(fields) <= 45) + (end <= size) + plain + (length(piece) <= 1048576)
+        + isFinite(arraySum(arraySlice(numbers, 14, 18)) + cpu + mem + io + iow + maxvmem)
+        + (arrayMin(arraySlice(numbers, 9, 23)) >= 0)
+        + (least(job_number, slots, task_number, cpu, mem, io, iow, maxvmem, arid, ar_submission_time) >= 0)
+        + (greatest(job_number, abs(priority), submission_time, start_time, end_time, failed, exit_status, slots,
+            task_number, arid, ar_submission_time) <= 2147483647)
+        + (job_number = trunc(job_number)) + (priority = trunc(priority)) + (submission_time = trunc(submission_time))
+        + (start_time = trunc(start_time)) + (end_time = trunc(end_time)) + (failed = trunc(failed))
+        + (exit_status = trunc(exit_status)) + (slots = trunc(slots)) + (task_number = trunc(task_number))
+        + (arid = trunc(arid)) + (ar_submission_time = trunc(ar_submission_time)) = 20 AS sound,
+    if(sound, '', piece) AS line,
+    end > size AS torn,
+    sipHash128(piece) AS line_hash,
+    length(fields) AS layout,
+    fields[1] AS qname,
+    fields[2] AS hostname,
+    fields[3] AS `group`,
+    fields[4] AS owner,
+    fields[5] AS job_name,
+    numbers[6] AS job_number,
+    fields[7] AS account,
+    numbers[8] AS priority,
+    numbers[9] AS submission_time,
+    numbers[10] AS start_time,
+    numbers[11] AS end_time,
+    numbers[12] AS failed,
+    numbers[13] AS exit_status,
+    numbers[14] AS ru_wallclock,
+    numbers[15] AS ru_utime,
+    numbers[16] AS ru_stime,
+    numbers[17] AS ru_maxrss,
+    arraySlice(numbers, 18, 14) AS ru_other,
+    fields[32] AS project,
+    fields[33] AS department,
+    fields[34] AS granted_pe,
+    numbers[35] AS slots,
+    numbers[36] AS task_number,
+    numbers[37] AS cpu,
+    numbers[38] AS mem,
+    numbers[39] AS io,
+    fields[40] AS category,
+    numbers[41] AS iow,
+    fields[42] AS pe_taskid,
+    numbers[43] AS maxvmem,
+    numbers[44] AS arid,
+    numbers[45] AS ar_submission_time
 FROM
 (
     SELECT
         cluster,
         file_id,
+        generation,
+        base,
         maxvmem_cap,
-        base + piece.2 AS offset,
-        piece.3 AS torn,
-        startsWith(piece.1, '\0') AS hole,
-        if(hole OR endsWith(piece.1, '\r'), replaceRegexpAll(piece.1, '^\\x00+|\\r$', ''), piece.1) AS line,
-        splitByChar(':', line) AS fields
+        plain,
+        size,
+        end,
+        piece,
+        splitByChar(':', piece) AS fields,
+        arrayMap(word -> ifNull(toFloat64OrNull(word), nan), fields) AS numbers
     FROM
     (
         SELECT
             cluster,
             file_id,
-            maxvmem_cap,
+            generation,
             offset AS base,
-            splitByChar('\n', block) AS lines,
-            arrayMap(line -> length(line) + 1, lines) AS sizes,
-            arrayJoin(arrayZip(
-                lines,
-                arrayMap((end, size) -> end - size, arrayCumSum(sizes), sizes),
-                arrayMap(i -> i = length(lines), arrayEnumerate(lines)))) AS piece
+            maxvmem_cap,
+            length(block) AS size,
+            position(block, '\0') + position(block, '\r') = 0 AS plain,
+            splitByChar('\n', block) AS pieces,
+            arrayCumSum(piece -> length(piece) + 1, pieces) AS ends
         FROM landing
     )
-    WHERE length(line) > 1 AND NOT startsWith(line, '#')
+    ARRAY JOIN pieces AS piece, ends AS end
+    WHERE length(piece) > 1 AND NOT startsWith(piece, '#')
 )

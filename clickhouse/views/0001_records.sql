@@ -23,7 +23,7 @@ SELECT
     pe_taskid,
     if(bitTest(accounting.flags, 9), NULL, maxvmem) AS maxvmem,
     arid, ar_submission_time, layout,
-    -- what is unusual about the line, in words; the bits are set in schema/0014_accept.sql
+    -- what is unusual about the line, in words; the bits are set in schema/0016_accept.sql
     arrayMap(bit -> ['no wall time', 'no wait time', 'clock', 'unknown layout', 'hole', 'still running', '', '',
         'slots missing', 'maxvmem missing', 'cpu missing', 'mem missing', 'io missing', 'iow missing',
         'ru_wallclock missing', 'ru_utime missing', 'ru_stime missing', 'ru_maxrss missing'][bit + 1],

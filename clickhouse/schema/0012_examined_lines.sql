@@ -3,13 +3,14 @@ CREATE TABLE IF NOT EXISTS examined_lines
 (
     cluster     LowCardinality(String),
     file_id     LowCardinality(String),
+    generation  UInt32,
     offset      UInt64,
     maxvmem_cap Float64,
-    line        String,
-    hole        Bool,
+    line        String,         -- without its line end and without the NULs of a hole before it
+    hole        Bool,           -- NULs stood before it
     fields      Array(String),
-    numbers     Array(Float64),
-    kinds       Array(String),  -- of the numbers, as in 0011
+    numbers     Array(Float64), -- of the first 45 fields, NaN where a field is none
+    kinds       Array(String),  -- of these numbers, as in 0013
     reason      String          -- empty where the line can be read
 )
 ENGINE = Null

@@ -9,10 +9,10 @@ import fcntl
 import queue
 import re
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, BinaryIO, Protocol, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import clickhouse_connect
@@ -38,6 +38,13 @@ UNKNOWN_DATABASE = 81
 _open_here: Counter[Path] = Counter()
 
 TRANSIENT_CODES = frozenset({159, 202, 209, 210, 216, 241, 242, 243, 319, 999})
+
+
+class SupportsRead(Protocol):
+    """What gives bytes piece by piece until there are none."""
+
+    def read(self, size: int = -1, /) -> bytes | memoryview:
+        """Give the next piece, empty at the end."""
 
 
 class Warehouse:
@@ -99,15 +106,15 @@ class Warehouse:
         self,
         table: str,
         columns: Sequence[str],
-        row_binary: Iterator[bytes],
+        row_binary: SupportsRead,
         settings: Mapping[str, Any] | None = None,
     ) -> None:
-        """Insert rows that arrive encoded as RowBinary, in pieces of any size."""
+        """Insert rows that are encoded as RowBinary."""
         with self._client(table) as client:
             client.raw_insert(
                 table,
                 column_names=list(columns),
-                insert_block=cast(Generator[bytes], row_binary),
+                insert_block=cast(BinaryIO, row_binary),
                 fmt="RowBinary",
                 settings=dict(settings or {}),
             )

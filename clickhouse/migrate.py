@@ -19,6 +19,7 @@ from clickhouse.settings import Settings
 
 UNKNOWN_TABLE = 60
 NOT_IMPLEMENTED = 48
+FIRST_VIEW = 1000  # views are numbered from here in `migrations`
 
 # The SQL interface; the embedded engine shows it in its `default` too, where a plain client looks.
 INTERFACE = ("records", "jobs", "rejects", "ledger", "sources")
@@ -75,15 +76,13 @@ def _apply(warehouse: Warehouse) -> list[str]:
         raise WarehouseError(
             f"the database is at schema {newest}, newer than this pychart ({len(known)}): upgrade"
         )
-    done = []
     for statement in known:
         if statement.number in applied:
             _same(statement, applied[statement.number])
-            continue
+    missing = [statement for statement in known if statement.number not in applied]
+    for statement in missing:
         warehouse.command(statement.sql)
-        _remember(warehouse, statement)
-        done.append(statement.name)
-    return done
+    return _remember(warehouse, missing)
 
 
 def _same(statement: Statement, checksum: str) -> None:
@@ -94,7 +93,7 @@ def _same(statement: Statement, checksum: str) -> None:
 def _applied(warehouse: Warehouse) -> dict[int, str]:
     try:
         found = warehouse.rows(
-            "SELECT version, checksum FROM migrations FINAL WHERE version < 1000"
+            f"SELECT version, checksum FROM migrations FINAL WHERE version < {FIRST_VIEW}"
         )
     except WarehouseError as error:
         if error.code != UNKNOWN_TABLE:
@@ -108,14 +107,14 @@ def _text(value: str | bytes) -> str:
 
 
 def _replace_views(warehouse: Warehouse) -> list[str]:
-    found = warehouse.rows("SELECT name, checksum FROM migrations FINAL WHERE version >= 1000")
+    found = warehouse.rows(
+        f"SELECT name, checksum FROM migrations FINAL WHERE version >= {FIRST_VIEW}"
+    )
     current = {_text(name): _text(checksum) for name, checksum in found}
-    done = []
-    for view in views(warehouse.settings):
-        if current.get(view.name) != view.checksum:
-            warehouse.command(view.sql)
-            _remember(warehouse, Statement(1000 + view.number, view.name, view.sql))
-            done.append(view.name)
+    changed = [v for v in views(warehouse.settings) if current.get(v.name) != v.checksum]
+    for view in changed:
+        warehouse.command(view.sql)
+    done = _remember(warehouse, [Statement(FIRST_VIEW + v.number, v.name, v.sql) for v in changed])
     if done and warehouse.embedded:
         _show_in_default(warehouse)
     return done
@@ -131,9 +130,12 @@ def _show_in_default(warehouse: Warehouse) -> None:
                 raise
 
 
-def _remember(warehouse: Warehouse, statement: Statement) -> None:
-    row = [statement.number, statement.name, statement.checksum]
-    warehouse.insert_rows("migrations", ["version", "name", "checksum"], [row])
+def _remember(warehouse: Warehouse, done: list[Statement]) -> list[str]:
+    """Note what was applied, all at once: after a crash before this, it is only repeated."""
+    if done:
+        rows = [[statement.number, statement.name, statement.checksum] for statement in done]
+        warehouse.insert_rows("migrations", ["version", "name", "checksum"], rows)
+    return [statement.name for statement in done]
 
 
 def _statements(folder: str) -> list[Statement]:

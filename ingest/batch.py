@@ -11,6 +11,8 @@ import numpy as np
 from ingest.sources import is_ignored
 from ingest.tail import Block
 
+# The engine takes a row apart while it is in the processor's cache, twice as fast as a whole block.
+ROW_BYTES = 512 * 1024
 COLUMNS = ("cluster", "file_id", "generation", "offset", "block", "maxvmem_cap")
 
 
@@ -22,15 +24,40 @@ class Counts:
     ignored: int
 
 
-def frame(
-    cluster: str, file_id: str, generation: int, block: Block, maxvmem_cap: float
-) -> Iterator[bytes]:
-    """Encode a block as the one RowBinary row that the landing table takes, without copying it."""
-    yield _text(cluster.encode()) + _text(file_id.encode())
-    yield struct.pack("<IQ", generation, block.offset)
-    yield _length(len(block.data))
-    yield block.data
-    yield struct.pack("<d", maxvmem_cap)
+class Frame:
+    """A block as RowBinary rows of whole lines, as the landing table takes them.
+
+    Read once, in pieces of any size, as from a file; nothing of the block is copied.
+    """
+
+    def __init__(
+        self, cluster: str, file_id: str, generation: int, block: Block, maxvmem_cap: float
+    ) -> None:
+        """Frame `block` of a file; `maxvmem_cap` in bytes."""
+        self._head = _text(cluster.encode()) + _text(file_id.encode())
+        self._generation = generation
+        self._cap = struct.pack("<d", maxvmem_cap)
+        self._pieces = self._frame(block)
+
+    def read(self, _size: int = -1) -> bytes | memoryview:
+        """Give the next piece, whatever its size; nothing at the end."""
+        return next(self._pieces, b"")
+
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """Give all pieces."""
+        return self._pieces
+
+    def _frame(self, block: Block) -> Iterator[bytes | memoryview]:
+        start, data, view = 0, block.data, memoryview(block.data)
+        while start < len(data):
+            end = data.rfind(b"\n", start, start + ROW_BYTES) + 1
+            if end <= start:  # a line longer than that: up to its own end
+                end = data.find(b"\n", start) + 1 or len(data)
+            place = struct.pack("<IQ", self._generation, block.offset + start)
+            yield self._head + place + _length(end - start)
+            yield view[start:end]
+            yield self._cap
+            start = end
 
 
 def _text(content: bytes) -> bytes:
@@ -51,7 +78,7 @@ def count(block: Block) -> Counts:
     """Count the lines of a block independently of the database."""
     data = block.data
     if b"\r" in data or b"\0" in data:
-        lines = data.removesuffix(b"\n").split(b"\n")
+        lines = bytes(data).removesuffix(b"\n").split(b"\n")
         return Counts(len(lines), sum(map(is_ignored, lines)))
     content = np.frombuffer(data, dtype=np.uint8)
     ends = np.flatnonzero(content == ord("\n"))

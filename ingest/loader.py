@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, SourceError, WarehouseError
@@ -21,9 +22,11 @@ from ingest.tail import TAIL_BYTES, Block, Resumed, read_blocks, read_head, skip
 
 log = logging.getLogger(__name__)
 
-BLOCK_BYTES = 8 * 1024**2
-IN_FLIGHT = 2  # inserts at once: two cores parse, and memory stays at a few blocks
-COMMIT_BATCHES = 8  # batches whose rows are looked for, and remembered, together
+# Of one insert: large ones make fewer parts; a daemon beside a server stays small.
+EMBEDDED_BLOCK_BYTES = 28 * 1024**2
+SERVER_BLOCK_BYTES = 8 * 1024**2
+IN_FLIGHT = 2  # inserts at once, and another being read: two cores parse
+COMMIT_BATCHES = 4  # batches whose rows are looked for, and remembered, together
 SENDS = 3  # of a batch whose rows did not arrive although the insert was acknowledged
 
 # Stated on each insert, since defaults differ by version: no token may drop a block, a block may
@@ -31,6 +34,7 @@ SENDS = 3  # of a batch whose rows did not arrive although the insert was acknow
 INSERT_SETTINGS = {
     "async_insert": 0,
     "insert_deduplicate": 0,
+    "max_block_size": 3000,  # one row of the landing table at a time
     "max_partitions_per_insert_block": 0,
     "optimize_on_insert": 0,
 }
@@ -87,7 +91,7 @@ def load_file(
     summary = loader.summary
     if summary.rejects:
         summary.first_rejects = _first_rejects(warehouse, cluster, summary)
-    if summary.records:
+    if summary.records and _holds_other_files(warehouse, summary, loader.at.generation):
         merge_doubled(warehouse, cluster, summary)
     summary.seconds = time.monotonic() - began
     return summary
@@ -153,12 +157,13 @@ class _Loader:
         tail = resumed.tail
         waiting: deque[_Sent] = deque()
         landed: list[_Sent] = []
+        size = EMBEDDED_BLOCK_BYTES if self.warehouse.embedded else SERVER_BLOCK_BYTES
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            for block in read_blocks(source, resumed.pending, self.at.offset, BLOCK_BYTES):
+            for block in read_blocks(source, resumed.pending, self.at.offset, size):
                 tail = (tail + block.data[-TAIL_BYTES:])[-TAIL_BYTES:]
                 insert = pool.submit(self._insert, block)
                 waiting.append(_Sent(block, batch.count(block), tail_hash(tail), insert))
-                if len(waiting) >= IN_FLIGHT:
+                if len(waiting) > IN_FLIGHT:
                     landed.append(self._land(waiting.popleft(), source))
                 if len(landed) >= COMMIT_BATCHES:
                     self._commit(source, landed)
@@ -170,8 +175,8 @@ class _Loader:
 
     def _insert(self, block: Block) -> None:
         cap = self.warehouse.settings.cluster(self.cluster).maxvmem_cap
-        row = batch.frame(self.cluster, self.summary.file_id, self.at.generation, block, cap)
-        self.warehouse.insert("landing", batch.COLUMNS, row, INSERT_SETTINGS)
+        rows = batch.Frame(self.cluster, self.summary.file_id, self.at.generation, block, cap)
+        self.warehouse.insert("landing", batch.COLUMNS, rows, INSERT_SETTINGS)
 
     def _land(self, sent: _Sent, source: Source) -> _Sent:
         sent.insert.result()
@@ -197,6 +202,8 @@ class _Loader:
 
     def _account(self, sent: _Sent, arrived: tuple[int, int]) -> ledger.Batch:
         expected = sent.counts.lines - sent.counts.ignored
+        if sum(arrived) > expected:  # it was sent before, and the copies have not merged yet
+            arrived = self._arrived([sent], "uniqExact").get(sent.block.offset, (0, 0))
         for _ in range(SENDS - 1):
             if sum(arrived) == expected:
                 break
@@ -208,7 +215,7 @@ class _Loader:
                 expected,
             )
             self._insert(sent.block)
-            arrived = self._arrived([sent]).get(sent.block.offset, (0, 0))
+            arrived = self._arrived([sent], "uniqExact").get(sent.block.offset, (0, 0))
         if sum(arrived) != expected:
             raise WarehouseError(
                 f"{self.summary.path}: byte {sent.block.offset}: only {sum(arrived)} of {expected}"
@@ -225,13 +232,15 @@ class _Loader:
             sent.digest,
         )
 
-    def _arrived(self, landed: list[_Sent]) -> dict[int, tuple[int, int]]:
+    def _arrived(
+        self, landed: list[_Sent], count: Literal["count", "uniqExact"] = "count"
+    ) -> dict[int, tuple[int, int]]:
         """Count the records and rejects that the database holds of each block, by its offset."""
         if not landed:
             return {}
         found = self.warehouse.rows(
             "SELECT roundDown(offset, {starts:Array(UInt64)}) AS start,"
-            " uniqExactIf(offset, kept), uniqExactIf(offset, NOT kept) FROM"
+            f" {count}If(offset, kept), {count}If(offset, NOT kept) FROM"
             " (SELECT cluster, file_id, generation, offset, 1 AS kept FROM accounting"
             "  UNION ALL"
             "  SELECT cluster, file_id, generation, offset, 0 AS kept FROM rejected_lines)"
@@ -261,24 +270,36 @@ def _first_rejects(warehouse: Warehouse, cluster: str, summary: Summary) -> list
 
 
 def merge_doubled(warehouse: Warehouse, cluster: str, summary: Summary) -> None:
-    """Merge the months that this load left with copies: reading around them costs four times."""
-    touched = warehouse.rows(
-        "SELECT DISTINCT toYYYYMM(time) FROM accounting"
+    """Merge the years that this load left with copies: reading around them costs four times."""
+    place = {"cluster": cluster, "file_id": summary.file_id, "start": summary.start}
+    first, last, years = warehouse.rows(
+        "SELECT min(time), max(time), groupUniqArray(toYear(time)) FROM accounting"
         " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
         " AND offset >= {start:UInt64}",
-        {"cluster": cluster, "file_id": summary.file_id, "start": summary.start},
-    )
-    months = [int(row[0]) for row in touched]
-    stored = _rows_by_month(warehouse, "accounting", months)
-    distinct = _rows_by_month(warehouse, "accounting FINAL", months)
-    for month in (month for month in months if stored[month] != distinct[month]):
-        warehouse.command(f"OPTIMIZE TABLE accounting PARTITION {month} FINAL")
+        place,
+    )[0]
+    span = {"cluster": cluster, "first": first, "last": last}
+    if _rows_between("accounting", warehouse, span) > _rows_between(
+        "accounting FINAL", warehouse, span
+    ):
+        for year in years:
+            warehouse.command(f"OPTIMIZE TABLE accounting PARTITION {int(year)} FINAL")
 
 
-def _rows_by_month(warehouse: Warehouse, table: str, months: list[int]) -> dict[int, int]:
+def _rows_between(table: str, warehouse: Warehouse, span: Mapping[str, object]) -> int:
     found = warehouse.rows(
-        f"SELECT toYYYYMM(time) AS month, count() FROM {table}"
-        " WHERE toYYYYMM(time) IN {months:Array(UInt32)} GROUP BY month",
-        {"months": months},
+        f"SELECT count() FROM {table} WHERE cluster = {{cluster:String}}"
+        " AND time BETWEEN {first:DateTime('UTC')} AND {last:DateTime('UTC')}",
+        span,
     )
-    return {int(month): int(rows) for month, rows in found}
+    return int(found[0][0])
+
+
+def _holds_other_files(warehouse: Warehouse, summary: Summary, generation: int) -> bool:
+    """Whether anything but this file's generation is loaded; else there can be no copies."""
+    found = warehouse.rows(
+        "SELECT count() FROM batches"
+        " WHERE NOT (file_id = {file_id:String} AND generation = {generation:UInt32})",
+        {"file_id": summary.file_id, "generation": generation},
+    )
+    return bool(found[0][0])

@@ -18,7 +18,7 @@ class Block:
     """Whole lines that begin at byte `offset` of the decompressed stream."""
 
     offset: int
-    data: bytes
+    data: bytes | bytearray
 
     @property
     def end(self) -> int:
@@ -87,13 +87,16 @@ def read_blocks(source: Source, pending: bytes, offset: int, block_bytes: int) -
     A block ends with a newline. Only what a complete stream ends with may lack one.
     """
     while True:
-        data = pending + source.stream.read(block_bytes)
-        ended = len(data) == len(pending)
-        cut = len(data) if ended and source.complete else data.rfind(b"\n") + 1
+        data = bytearray(len(pending) + block_bytes)  # filled in place: copies are what costs here
+        data[: len(pending)] = pending
+        filled = _fill(source.stream, data, len(pending))
+        ended = filled < len(data)
+        cut = filled if ended and source.complete else data.rfind(b"\n", 0, filled) + 1
+        pending = bytes(data[cut:filled])
         if cut:
-            yield Block(offset, data[:cut])
+            del data[cut:]
+            yield Block(offset, data)
             offset += cut
-        pending = data[cut:]
         if ended:
             return
         if len(pending) > MAX_LINE_BYTES:
@@ -101,3 +104,11 @@ def read_blocks(source: Source, pending: bytes, offset: int, block_bytes: int) -
                 f"{source.path}: no line end within {MAX_LINE_BYTES >> 20} MiB after byte"
                 f" {offset}: this is no accounting file"
             )
+
+
+def _fill(stream: BinaryIO, data: bytearray, filled: int) -> int:
+    """Read until `data` is full or the stream ends; give how much of it is filled."""
+    with memoryview(data) as view:
+        while filled < len(data) and (got := stream.readinto(view[filled:])):  # type: ignore[attr-defined]
+            filled += got
+    return filled

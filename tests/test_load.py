@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, SourceError, WarehouseError
-from ingest import loader
+from ingest import batch, loader
 from ingest.loader import load_file
 from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
 
@@ -170,6 +170,17 @@ def test_rows_that_do_not_arrive_are_sent_again_and_never_counted(
         assert load_file(db, CLUSTER, sample).records == 223
 
 
+def test_rows_that_stand_there_already_are_not_taken_for_new_ones(
+    database_url: str, sample: Path
+) -> None:
+    with warehouse(database_url) as db:
+        load_file(db, CLUSTER, sample)
+        db.command("TRUNCATE TABLE batches")  # as after a crash before the ledger was written
+        again = load_file(db, CLUSTER, sample)
+        assert (again.lines, again.records, again.rejects) == (227, 223, 0)
+        assert one(db, "SELECT count() FROM records") == 223
+
+
 def test_a_hundred_and_thirty_months_in_one_batch(database_url: str, tmp_path: Path) -> None:
     month = 2678400
     content = b"".join(
@@ -183,7 +194,9 @@ def test_a_hundred_and_thirty_months_in_one_batch(database_url: str, tmp_path: P
 def test_small_blocks_make_the_same_rows(
     database_url: str, sample: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader, "BLOCK_BYTES", 3000)
+    monkeypatch.setattr(loader, "EMBEDDED_BLOCK_BYTES", 3000)
+    monkeypatch.setattr(loader, "SERVER_BLOCK_BYTES", 3000)
+    monkeypatch.setattr(batch, "ROW_BYTES", 1000)
     with warehouse(database_url) as db:
         summary = load_file(db, CLUSTER, sample)
         assert (summary.lines, summary.records, summary.ignored) == (227, 223, 4)

@@ -5,9 +5,9 @@ CREATE TABLE IF NOT EXISTS accounting
     cluster             LowCardinality(String),
     file_id             LowCardinality(String),
     generation          UInt32,
-    offset              UInt64 CODEC(Delta, LZ4),
+    offset              UInt64,
     record_id           FixedString(16) CODEC(NONE),
-    time                DateTime('UTC') CODEC(Delta, LZ4),  -- end_time, or submission_time where the job never started
+    time                DateTime('UTC'),  -- end_time, or submission_time where the job never started
     layout              UInt8,                               -- number of fields on the line
     flags               UInt32,                              -- bits, set in 0016, named in the view records
     qname               LowCardinality(String),
@@ -15,12 +15,12 @@ CREATE TABLE IF NOT EXISTS accounting
     `group`             LowCardinality(String),
     owner               LowCardinality(String),
     job_name            String,
-    job_number          UInt32 CODEC(Delta, LZ4),
+    job_number          UInt32,
     account             LowCardinality(String),
     priority            Int32,
-    submission_time     DateTime('UTC') CODEC(Delta, LZ4),
-    start_time          DateTime('UTC') CODEC(Delta, LZ4),
-    end_time            DateTime('UTC') CODEC(Delta, LZ4),
+    submission_time     DateTime('UTC'),
+    start_time          DateTime('UTC'),
+    end_time            DateTime('UTC'),
     failed              UInt32,
     exit_status         UInt32,
     ru_wallclock        Float64,                 -- s
@@ -45,6 +45,6 @@ CREATE TABLE IF NOT EXISTS accounting
     INDEX place (file_id, offset) TYPE minmax
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(time)
+PARTITION BY toYear(time)
 ORDER BY (cluster, time, job_number, record_id)
 SETTINGS min_level_for_wide_part = 1, fsync_after_insert = 1, fsync_part_directory = 1

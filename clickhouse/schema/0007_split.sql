@@ -1,23 +1,29 @@
 -- All that must look at a line while it is in the cache, and nothing else. All fields are converted at once, texts
 -- included: picking the numbers out first costs more. `sound` is a sum, since AND would evaluate its arguments lazily and
--- copy the arrays for each. A carriage return or a NUL sends its whole row to be examined.
+-- copy the arrays for each. A carriage return or a NUL sends its whole row to be examined,
+-- a number for a qname its line (so begins a row of the reporting file).
 CREATE MATERIALIZED VIEW IF NOT EXISTS split TO parsed_lines AS
+WITH
+    -- a time in s, ms or µs that fits 32 bits as seconds
+    t -> (t <= 4294967295) + (t >= 1e11) * (t <= 4294967295999999) > 0 AS fits
 SELECT
     cluster,
     file_id,
     generation,
     base + end - length(piece) - 1 AS offset,
     maxvmem_cap,
-    (length(fields) >= 43) + (length(fields) <= 45) + (end <= size) + plain + (length(piece) <= 1048576)
+    (length(fields) >= 43) + ((length(fields) = 45) + isNaN(numbers[1]) > 0) + (end <= size) + plain
+        + (length(piece) <= 1048576)
         + isFinite(arraySum(arraySlice(numbers, 14, 18)) + cpu + mem + io + iow + maxvmem)
         + (arrayMin(arraySlice(numbers, 9, 23)) >= 0)
         + (least(job_number, slots, task_number, cpu, mem, io, iow, maxvmem, arid, ar_submission_time) >= 0)
-        + (greatest(job_number, abs(priority), submission_time, start_time, end_time, failed, exit_status, slots,
-            task_number, arid, ar_submission_time) <= 2147483647)
+        + (greatest(job_number, failed, exit_status, slots, task_number, arid) <= 4294967295)
+        + (abs(priority) <= 2147483647)
+        + fits(submission_time) + fits(start_time) + fits(end_time) + fits(ar_submission_time)
         + (job_number = trunc(job_number)) + (priority = trunc(priority)) + (submission_time = trunc(submission_time))
         + (start_time = trunc(start_time)) + (end_time = trunc(end_time)) + (failed = trunc(failed))
         + (exit_status = trunc(exit_status)) + (slots = trunc(slots)) + (task_number = trunc(task_number))
-        + (arid = trunc(arid)) + (ar_submission_time = trunc(ar_submission_time)) = 20 AS sound,
+        + (arid = trunc(arid)) + (ar_submission_time = trunc(ar_submission_time)) = 25 AS sound,
     if(sound, '', piece) AS line,
     end > size AS torn,
     sipHash128(piece) AS line_hash,

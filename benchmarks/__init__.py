@@ -1,0 +1,1 @@
+"""Measurements of how fast things are; each module is one command."""

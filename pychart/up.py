@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from streamlit_app.serve import serve
-
 from clickhouse.connection import Warehouse
 from clickhouse.migrate import migrate
 from clickhouse.settings import ClusterSettings, Settings
 from ingest.daemon import beside
 from ingest.sources import expand
 from pychart import show
+from streamlit_app.serve import serve
 
 
 def run(settings: Settings, cluster: str | None, files: list[Path], host: str, port: int) -> None:

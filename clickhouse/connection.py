@@ -10,7 +10,7 @@ import queue
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 from urllib.parse import unquote, urlsplit
@@ -149,9 +149,8 @@ class Warehouse:
             raise WarehouseError(f"{path}: {error.strerror}") from error
         _refuse_if_locked(path, self.settings.database)
         options = {"interface": "chdb", "path": str(path)}
-        if create:
-            self._create_database(options, EMBEDDED_DATABASE)
-        self._connect(EMBEDDED_CLIENTS, options | {"database": EMBEDDED_DATABASE})
+        with self._created(options, EMBEDDED_DATABASE) if create else nullcontext():
+            self._connect(EMBEDDED_CLIENTS, options | {"database": EMBEDDED_DATABASE})
         _open_here[path.resolve()] += 1
 
     def _open_server(self, create: bool) -> None:
@@ -167,17 +166,21 @@ class Warehouse:
             "connect_timeout": 10,
             "send_receive_timeout": self.settings.query_seconds + 30,
         }
-        if create:
-            self._create_database(options | {"database": "default"}, database)
-        self._connect(EMBEDDED_CLIENTS, options | {"database": database})
+        in_default = options | {"database": "default"}
+        with self._created(in_default, database) if create else nullcontext():
+            self._connect(EMBEDDED_CLIENTS, options | {"database": database})
 
-    def _create_database(self, options: Mapping[str, Any], database: str) -> None:
+    @contextmanager
+    def _created(self, options: Mapping[str, Any], database: str) -> Iterator[None]:
+        """Make the database; its client stays open meanwhile, as the engine ends with its last."""
         self._connect(1, options)
-        self.command(f"CREATE DATABASE IF NOT EXISTS `{database}` ENGINE = Atomic")
-        for client in self._clients:
-            client.close()
-        self._clients.clear()
-        self._idle = queue.LifoQueue()
+        first = self._clients.pop()
+        try:
+            self.command(f"CREATE DATABASE IF NOT EXISTS `{database}` ENGINE = Atomic")
+            self._idle.get()
+            yield
+        finally:
+            first.close()
 
     def _connect(self, count: int, options: Mapping[str, Any]) -> None:
         try:

@@ -23,7 +23,7 @@ from ingest.tail import TAIL_BYTES, Block, Resumed, read_blocks, read_head, skip
 log = logging.getLogger(__name__)
 
 # Of one insert: large ones make fewer parts; a daemon beside a server stays small.
-EMBEDDED_BLOCK_BYTES = 28 * 1024**2
+EMBEDDED_BLOCK_BYTES = 31 * 1024**2  # from 32 MiB on, malloc maps each anew
 SERVER_BLOCK_BYTES = 8 * 1024**2
 IN_FLIGHT = 2  # inserts at once, and another being read: two cores parse
 COMMIT_BATCHES = 4  # batches whose rows are looked for, and remembered, together

@@ -22,7 +22,7 @@ LOCKED := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev run test check format lock clean distclean
+.PHONY: help install dev run test check bench format lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -76,6 +76,10 @@ check: $(DEV) ## formatting, lint, types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -q tests/test_deploy.py -k 'systemd or compose or dockerfile'
+
+bench: $(DEV) ## measure loading beside DuckDB and pandas, on a demo file of 1 GB
+	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[bench]'
+	$(VENV)/bin/python -m benchmarks.load --jobs 2900000
 
 format: $(DEV) ## let ruff format and fix
 	$(VENV)/bin/ruff format .

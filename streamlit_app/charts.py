@@ -60,7 +60,8 @@ def _empty() -> alt.Chart:
 
 
 def _value_axis() -> alt.Axis:
-    short = "datum.value == 0 ? '0' : format(datum.value, '~s')"
+    # below 1, the prefix of '~s' would be a milli that nobody reads as one
+    short = "format(datum.value, abs(datum.value) < 1 ? '.2~f' : '~s')"
     return alt.Axis(title=None, labelExpr=short, tickCount=5, domain=False, ticks=False)
 
 

@@ -34,10 +34,10 @@ READ_SETTINGS = {
 }
 UNKNOWN_DATABASE = 81
 # Connection, timeout, overload: the same statement may succeed later.
+TRANSIENT_CODES = frozenset({159, 202, 209, 210, 216, 241, 242, 243, 319, 999})
+
 # How often this process has each embedded database open: its own lock is none to itself.
 _open_here: Counter[Path] = Counter()
-
-TRANSIENT_CODES = frozenset({159, 202, 209, 210, 216, 241, 242, 243, 319, 999})
 
 
 class SupportsRead(Protocol):

@@ -27,11 +27,6 @@ class Shaped:
     table: pa.Table
     axis: Axis
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to draw."""
-        return not any(self.table.column("value").to_pylist())
-
 
 def total(table: pa.Table, column: str = "jobs") -> int:
     """Add up a column."""

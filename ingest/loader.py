@@ -90,7 +90,7 @@ def load_file(
             loader.begin_again(source)
     summary = loader.summary
     if summary.rejects:
-        summary.first_rejects = _first_rejects(warehouse, cluster, summary)
+        summary.first_rejects = _first_rejects(warehouse, cluster, summary, loader.at.generation)
     if summary.records and _holds_other_files(warehouse, summary, loader.at.generation):
         merge_doubled(warehouse, cluster, summary)
     summary.seconds = time.monotonic() - began
@@ -259,12 +259,20 @@ class _Loader:
         return {int(start): (int(records), int(rejects)) for start, records, rejects in found}
 
 
-def _first_rejects(warehouse: Warehouse, cluster: str, summary: Summary) -> list[tuple[int, str]]:
+def _first_rejects(
+    warehouse: Warehouse, cluster: str, summary: Summary, generation: int
+) -> list[tuple[int, str]]:
     found = warehouse.rows(
-        "SELECT offset, reason FROM rejects"
+        "SELECT offset, reason FROM rejected_lines FINAL"
         " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
-        " AND offset >= {start:UInt64} ORDER BY offset LIMIT 5",
-        {"cluster": cluster, "file_id": summary.file_id, "start": summary.start},
+        " AND generation = {generation:UInt32} AND offset >= {start:UInt64}"
+        " ORDER BY offset LIMIT 5",
+        {
+            "cluster": cluster,
+            "file_id": summary.file_id,
+            "generation": generation,
+            "start": summary.start,
+        },
     )
     return [(int(offset), str(reason)) for offset, reason in found]
 

@@ -113,6 +113,17 @@ def test_a_file_that_was_rewritten_is_loaded_again_from_0(
         assert one(db, "SELECT lines FROM sources") == 3
 
 
+def test_the_rejects_shown_are_those_of_what_was_just_loaded(
+    database_url: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "accounting"
+    head = line(job_number=1) + b"\n"
+    with warehouse(database_url) as db:
+        load_bytes(db, path, head + line(cpu="old") + b"\n")
+        again = load_bytes(db, path, head + line() + b"\n" + line(cpu="new") + b"\n")
+        assert [reason for _, reason in again.first_rejects] == ["cpu is not a number: new"]
+
+
 def test_lines_that_never_started_stay_apart_and_started_ones_collapse(
     database_url: str, tmp_path: Path
 ) -> None:

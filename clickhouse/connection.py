@@ -18,9 +18,15 @@ from urllib.parse import unquote, urlsplit
 import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
-from clickhouse.errors import WarehouseBusy, WarehouseError, WarehouseUnreachable
+from clickhouse.errors import (
+    DataRefused,
+    WarehouseBusy,
+    WarehouseError,
+    WarehouseMisconfigured,
+    WarehouseUnreachable,
+)
 from clickhouse.settings import Settings
 
 # The embedded engine's own `default` takes a file of the current folder for a table of its name.
@@ -35,6 +41,11 @@ READ_SETTINGS = {
 UNKNOWN_DATABASE = 81
 # Connection, timeout, overload: the same statement may succeed later.
 TRANSIENT_CODES = frozenset({159, 202, 209, 210, 216, 241, 242, 243, 319, 999})
+# Unknown table, database or column, no right, no access: it stays so until someone acts.
+CONFIGURATION_CODES = frozenset({16, 60, 81, 497, 516})
+# A value that cannot be parsed, converted or stored, or that a constraint forbids.
+DATA_CODES = frozenset({6, 26, 27, 38, 41, 69, 70, 72, 117, 128, 131, 321, 349, 395, 407, 469, 691})
+TOO_MANY_PARTS = 252  # or too many partitions in one insert, which no waiting mends
 
 # How often this process has each embedded database open: its own lock is none to itself.
 _open_here: Counter[Path] = Counter()
@@ -221,15 +232,36 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
     place = shown(database)
     if "already initialized with path" in text:
         return WarehouseBusy(f"{place}: this process has another embedded database open")
-    found = re.search(r"Code: (\d+)", text) or re.search(r"code (\d+)", text)
-    code = int(found.group(1)) if found else int(getattr(error, "code", 0) or 0)
+    code = _code(error, text)
     if code == UNKNOWN_DATABASE:
-        return WarehouseError(f"{place}: no such database; run `pychart migrate` first", code)
+        reason = "no such database; run `pychart migrate` first"
+        return WarehouseMisconfigured(f"{place}: {reason}", code)
     reason = re.sub(r"^.*?DB::Exception: ", "", text)
     reason = re.sub(r" \(version [^)]*\).*$", "", reason)[:500]
-    if code in TRANSIENT_CODES or code == 0 and not what:
-        return WarehouseUnreachable(f"{place}: {_connection_reason(reason)}", code)
-    return WarehouseError(f"{place}: {reason}", code)
+    kind = _kind(code, reason, unanswered=isinstance(error, OperationalError) or not what)
+    if kind is WarehouseUnreachable:
+        reason = _connection_reason(reason)
+    return kind(f"{place}: {reason}", code)
+
+
+def _code(error: Exception, text: str) -> int:
+    found = re.search(r"[Cc]ode: (\d+)", text)
+    return int(found.group(1)) if found else int(getattr(error, "code", 0) or 0)
+
+
+def _kind(code: int, reason: str, *, unanswered: bool) -> type[WarehouseError]:
+    """Sort a failure into what helps: waiting, someone who acts, or leaving a line out."""
+    if code == TOO_MANY_PARTS:
+        partitions = "too many partitions" in reason.lower()
+        return WarehouseMisconfigured if partitions else WarehouseUnreachable
+    if code in CONFIGURATION_CODES:
+        return WarehouseMisconfigured
+    if code in DATA_CODES:
+        return DataRefused
+    overloaded = re.search(r"HTTP status (429|5\d\d)", reason)
+    if code in TRANSIENT_CODES or code == 0 and (unanswered or overloaded):
+        return WarehouseUnreachable
+    return WarehouseError
 
 
 def _connection_reason(text: str) -> str:

@@ -5,8 +5,10 @@ PychartError
 ├── QuestionError        an unknown metric, dimension, filter or period
 ├── SourceError          an accounting file that cannot be read
 └── WarehouseError       the database refused or failed
-    ├── WarehouseBusy        an embedded database that another process has open
-    └── WarehouseUnreachable a server that does not answer, or not in time; trying again may help
+    ├── WarehouseBusy          an embedded database that another process has open
+    ├── WarehouseUnreachable   a server that does not answer, or not in time; trying again may help
+    ├── WarehouseMisconfigured a table, a column, a right or a password is missing: someone must act
+    └── DataRefused            a value among the rows of an insert that the database does not take
 """
 
 from __future__ import annotations
@@ -42,3 +44,11 @@ class WarehouseBusy(WarehouseError):
 
 class WarehouseUnreachable(WarehouseError):
     """A server that does not answer, or not in time."""
+
+
+class WarehouseMisconfigured(WarehouseError):
+    """A table, a column, a right or a password is missing: trying again alone does not help."""
+
+
+class DataRefused(WarehouseError):
+    """A value among the rows of an insert that the database does not take."""

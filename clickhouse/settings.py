@@ -14,7 +14,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+)
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -95,6 +103,10 @@ class Settings(BaseSettings):
     clusters: dict[str, ClusterSettings] = {}
     poll_seconds: float = Field(default=5.0, gt=0, le=3600)  # between two looks at followed files
     query_seconds: int = Field(default=60, gt=0)  # after which a question is given up
+    metrics_port: int = Field(default=0, ge=0, le=65535)  # of the daemon, on the loopback; 0 = none
+    state_directory: Path | None = None  # of the daemon: locks, and what it says of itself
+    _file: Path | None = PrivateAttr(default=None)
+    _database: str | None = PrivateAttr(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -111,6 +123,15 @@ class Settings(BaseSettings):
     def cluster(self, name: str) -> ClusterSettings:
         """Give the settings of one cluster, the defaults where it is not configured."""
         return self.clusters.get(name, ClusterSettings())
+
+    @property
+    def file(self) -> Path | None:
+        """Where these settings were read from; None where there was no file."""
+        return self._file
+
+    def reread(self) -> Settings:
+        """Read the same file again, as it is now."""
+        return load_settings(self._file, self._database)
 
     def password(self) -> str:
         """Read the database password, from its file if one is named; empty where there is none."""
@@ -137,6 +158,8 @@ def load_settings(file: Path | None = None, database: str | None = None) -> Sett
         raise ConfigError(f"{path}: {_first_fault(error)}") from None
     except ValueError as error:
         raise ConfigError(f"--database: {error}") from None
+    settings._file = path.absolute() if named or path.exists() else None
+    settings._database = database
     return settings
 
 

@@ -1,8 +1,10 @@
-"""Brings a database up to date: numbered statements that run once, then the views.
+"""Brings a database up to date: stored tables, the parser, then the views.
 
 A file of `schema/` holds one statement that can be repeated (IF NOT EXISTS) and is never edited
-once released; the table `migrations` remembers which have run. The files of `views/` may be edited:
-each view is replaced when its text, or a setting it was made from, has changed.
+once released; the table `migrations` remembers which have run. What stores nothing may be edited:
+the tables and views of `parser/`, through which a line gets into the stored ones, are replaced
+together when the text of one has changed; each of `views/` when its text, or a setting it was made
+from, has.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import re
 import threading
+import time
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -19,7 +22,9 @@ from clickhouse.settings import Settings
 
 UNKNOWN_TABLE = 60
 NOT_IMPLEMENTED = 48
-FIRST_VIEW = 1000  # views are numbered from here in `migrations`
+FIRST_OF_PARSER = 500  # its statements are numbered from here in `migrations`
+FIRST_VIEW = 1000  # and views from here
+ATTEMPTS = 5  # to replace the parser, while another process may be at it
 
 # The SQL interface; the embedded engine shows it in its `default` too, where a plain client looks.
 INTERFACE = ("records", "jobs", "rejects", "ledger", "sources")
@@ -47,6 +52,11 @@ def schema() -> list[Statement]:
     return _statements("schema")
 
 
+def parser() -> list[Statement]:
+    """List the statements of `parser/` in order."""
+    return _statements("parser")
+
+
 def views(settings: Settings) -> list[Statement]:
     """List the views in order, with what the settings say of the clusters written into them."""
     pieces = {
@@ -55,7 +65,7 @@ def views(settings: Settings) -> list[Statement]:
         "day": day_sql(settings),
     }
     # a view keeps the columns that its table had: a longer schema makes another view
-    ending = f"-- over schema {len(schema())}\n"
+    ending = f"-- over schema {schema()[-1].number}\n"
     return [
         Statement(view.number, view.name, _fill(view.sql, pieces) + ending)
         for view in _statements("views")
@@ -65,16 +75,17 @@ def views(settings: Settings) -> list[Statement]:
 def migrate(warehouse: Warehouse) -> list[str]:
     """Apply what is missing and name it; a second run, or a second process, changes nothing."""
     with _one_at_a_time:
-        return _apply(warehouse) + _replace_views(warehouse)
+        return _apply(warehouse) + _replace_parser(warehouse) + _replace_views(warehouse)
 
 
 def _apply(warehouse: Warehouse) -> list[str]:
     applied = _applied(warehouse)
     known = schema()
     newest = max(applied, default=0)
-    if newest > len(known):
+    if newest > known[-1].number:
         raise WarehouseError(
-            f"the database is at schema {newest}, newer than this pychart ({len(known)}): upgrade"
+            f"the database is at schema {newest}, newer than this pychart ({known[-1].number}):"
+            " upgrade"
         )
     for statement in known:
         if statement.number in applied:
@@ -93,7 +104,7 @@ def _same(statement: Statement, checksum: str) -> None:
 def _applied(warehouse: Warehouse) -> dict[int, str]:
     try:
         found = warehouse.rows(
-            f"SELECT version, checksum FROM migrations FINAL WHERE version < {FIRST_VIEW}"
+            f"SELECT version, checksum FROM migrations FINAL WHERE version < {FIRST_OF_PARSER}"
         )
     except WarehouseError as error:
         if error.code != UNKNOWN_TABLE:
@@ -106,11 +117,43 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _replace_views(warehouse: Warehouse) -> list[str]:
+def _current(warehouse: Warehouse, first: int) -> dict[str, str]:
+    """Give the checksums of what is in place, of the statements numbered from `first`."""
     found = warehouse.rows(
-        f"SELECT name, checksum FROM migrations FINAL WHERE version >= {FIRST_VIEW}"
+        "SELECT name, checksum FROM migrations FINAL"
+        " WHERE version > {first:UInt16} AND version < {first:UInt16} + 500",
+        {"first": first},
     )
-    current = {_text(name): _text(checksum) for name, checksum in found}
+    return {_text(name): _text(checksum) for name, checksum in found}
+
+
+def _replace_parser(warehouse: Warehouse) -> list[str]:
+    """Replace the way from `landing` to the stored tables as a whole: its pieces fit each other."""
+    for attempt in range(ATTEMPTS):
+        current = _current(warehouse, FIRST_OF_PARSER)
+        if all(current.get(each.name) == each.checksum for each in parser()):
+            return []
+        try:
+            return _build_parser(warehouse)
+        except WarehouseError:  # another process took a piece away under this one
+            if attempt == ATTEMPTS - 1:
+                raise
+            time.sleep(0.2)
+    raise AssertionError("not reached")
+
+
+def _build_parser(warehouse: Warehouse) -> list[str]:
+    for statement in reversed(parser()):
+        warehouse.command(f"DROP TABLE IF EXISTS {statement.name[5:]} SYNC")
+    for statement in parser():
+        warehouse.command(statement.sql)
+    return _remember(
+        warehouse, [Statement(FIRST_OF_PARSER + s.number, s.name, s.sql) for s in parser()]
+    )
+
+
+def _replace_views(warehouse: Warehouse) -> list[str]:
+    current = _current(warehouse, FIRST_VIEW)
     changed = [v for v in views(warehouse.settings) if current.get(v.name) != v.checksum]
     for view in changed:
         warehouse.command(view.sql)

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import re
 import threading
+from pathlib import Path
 
 import pytest
 
 from clickhouse import migrate as migrations
 from clickhouse.connection import Warehouse
 from clickhouse.errors import WarehouseError
-from clickhouse.migrate import migrate, schema, views
+from clickhouse.migrate import migrate, parser, schema, views
 from clickhouse.settings import ClusterSettings, Settings
-from tests.helpers import one, warehouse
+from tests.helpers import column, line, load_bytes, one, warehouse
 
 CONTRACT = {"records", "jobs", "rejects", "ledger", "sources"}
 
 
 def test_a_second_run_changes_nothing(database_url: str) -> None:
     with Warehouse(Settings(database=database_url), create=True) as db:
-        assert len(migrate(db)) == len(schema()) + len(views(db.settings))
+        assert len(migrate(db)) == len(schema() + parser() + views(db.settings))
         assert migrate(db) == []
         tables = {row[0] for row in db.rows("SHOW TABLES")}
     assert tables >= CONTRACT
 
 
-def test_files_are_numbered_without_gaps_and_hold_one_statement() -> None:
-    for statements in (schema(), views(Settings())):
-        assert [each.number for each in statements] == list(range(1, len(statements) + 1))
+def test_files_are_numbered_and_hold_one_statement() -> None:
+    for statements in (schema(), parser(), views(Settings())):
+        numbers = [each.number for each in statements]
+        assert sorted(set(numbers)) == numbers
         assert all(";" not in re.sub("--.*", "", each.sql) for each in statements)
 
 
@@ -63,6 +65,22 @@ def test_an_edited_statement_and_a_newer_database_are_refused(
         monkeypatch.setattr(migrations, "schema", lambda: known[:-1])
         with pytest.raises(WarehouseError, match="newer than this pychart"):
             migrate(db)
+
+
+def test_a_changed_parser_replaces_the_old_one(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    known = parser()
+    careless = known[-1].sql.replace("lines.owner", "upper(lines.owner)")
+    edited = migrations.Statement(known[-1].number, known[-1].name, careless)
+    with warehouse(database_url) as db:
+        monkeypatch.setattr(migrations, "parser", lambda: [*known[:-1], edited])
+        assert migrate(db) == [each.name for each in known]
+        load_bytes(db, tmp_path / "old", line(owner="ann") + b"\n")
+        monkeypatch.setattr(migrations, "parser", lambda: known)
+        assert migrate(db) == [each.name for each in known]
+        load_bytes(db, tmp_path / "new", line(owner="bob") + b"\n")
+        assert column(db, "SELECT owner FROM records ORDER BY owner") == ["ANN", "bob"]
 
 
 def test_settings_of_clusters_apply_to_what_is_loaded(database_url: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.helpers import NAMES, column, line, load_bytes, one, warehouse
+from tests.helpers import FIELDS, NAMES, column, line, load_bytes, warehouse
 
 GOOD = line(job_number=1)
 
@@ -30,25 +33,49 @@ REJECTED = {
         line(job_name="x" * 2**20),
         f"longer than 1 MiB: {len(line(job_name='')) + 2**20} bytes",
     ),
-    "an extra colon": (line(job_name="a:b"), "job_number is not a number: b"),
+    "a row of the reporting file in JSON": (
+        b'{"time":1500000000000000,"type":"acct","job_number":7}',
+        "a row of the reporting file, not of accounting",
+    ),
+    "half a JSON object": (b'{"job_number":7,', "begins like a JSON object but is none"),
+    "a JSON object of something else": (b'{"name":"x"}', "job_number is not a number: "),
+    "extra colons that fit in two ways": (
+        line(account="5:x"),
+        "priority is not a number: x (2 ways to put 1 of the colons within job_name, account or"
+        " category fit)",
+    ),
+    "extra colons that fit in none": (
+        line(project="a:b"),
+        "slots is not a number: NONE (no way to put colons within job_name, account or"
+        " category fits)",
+    ),
+    "a larger layout, or colons": (
+        line(category="-l x=1:2:3:4:5:6"),
+        "has 50 fields, or 45 and 5 of the colons within job_name, account or category",
+    ),
     "torn and glued": (GOOD[:100] + GOOD, None),
+    "torn in its category and glued": (line(category="-l h_rt=6")[:-30] + GOOD, None),
 }
 
 
-@pytest.mark.parametrize("case", REJECTED)
-def test_a_bad_line_is_rejected_with_its_bytes_and_the_others_are_not(
-    database_url: str, tmp_path: Path, case: str
+def test_bad_lines_are_rejected_with_their_bytes_and_the_others_are_not(
+    database_url: str, tmp_path: Path
 ) -> None:
-    bad, reason = REJECTED[case]
-    content = GOOD + b"\n" + bad + b"\n" + line(job_number=2) + b"\n"
+    good = [line(job_number=number) for number in range(len(REJECTED))]
+    bad = [content for content, _ in REJECTED.values()]
+    lines = [each for pair in zip(good, bad, strict=True) for each in pair]
     with warehouse(database_url) as db:
-        summary = load_bytes(db, tmp_path / "accounting", content)
-        assert (summary.lines, summary.records, summary.rejects, summary.ignored) == (3, 2, 1, 0)
-        assert column(db, "SELECT job_number FROM records ORDER BY job_number") == [1, 2]
-        found = db.rows("SELECT offset, hex(line), reason FROM rejects")
-    assert found[0][:2] == (len(GOOD) + 1, bad.hex().upper())
-    if reason is not None:
-        assert found[0][2] == reason
+        summary = load_bytes(db, tmp_path / "accounting", b"\n".join(lines) + b"\n")
+        assert (summary.lines, summary.records, summary.rejects) == (
+            *(2 * len(bad), len(bad), len(bad)),
+        )
+        assert column(db, "SELECT job_number FROM records ORDER BY offset") == [*range(len(bad))]
+        found = db.rows("SELECT offset, hex(line), reason FROM rejects ORDER BY offset")
+    ends = list(itertools.accumulate(len(each) + 1 for each in lines))
+    assert [row[0] for row in found] == ends[::2]
+    for (case, (content, reason)), row in zip(REJECTED.items(), found, strict=True):
+        assert row[1] == content.hex().upper(), case
+        assert reason in (None, row[2]), case
 
 
 def test_comments_and_empty_lines_are_ignored_and_counted(
@@ -69,27 +96,133 @@ def test_layouts_without_the_last_fields(database_url: str, tmp_path: Path, layo
     assert found == [(layout, 1048576.0, 5 if layout > 43 else 0, "ann")]
 
 
-@pytest.mark.parametrize("layout", [44, 48, 60, 80])
-def test_an_unknown_layout_loads_its_core_fields_and_is_flagged(
-    database_url: str, tmp_path: Path, layout: int
+COLONS: list[dict[str, str]] = [
+    {"job_name": "a:b"},
+    {"job_name": ":a::b:"},
+    {"account": "a:b"},
+    {"category": "-l cpu=24:00:00"},
+    {"job_name": "a:b", "account": "c:d:e", "category": "-l cpu=24:00:00"},
+]
+
+
+def test_colons_within_a_field_are_told_from_those_between(
+    database_url: str, tmp_path: Path
 ) -> None:
+    written = [
+        (layout, {"job_name": "job", "account": "sge", "category": ""} | texts)
+        for layout in (43, 45, 46)
+        for texts in COLONS
+    ]
+    content = b"".join(line(layout, **texts) + b"\n" for layout, texts in written)
     with warehouse(database_url) as db:
-        load_bytes(db, tmp_path / "accounting", line(layout) + b"\n")
-        assert column(db, "SELECT flags FROM records") == [["unknown layout"]]
+        load_bytes(db, tmp_path / "accounting", content)
+        found = db.rows(
+            "SELECT job_name, account, category, layout, cpu, flags FROM records ORDER BY offset"
+        )
+    assert found == [(*texts.values(), layout, 2.0, ["colons"]) for layout, texts in written]
 
 
+def test_later_layouts_are_read_whole(database_url: str, tmp_path: Path) -> None:
+    times = {
+        "submission_time": 1500000000001,
+        "start_time": 1500000100250,
+        "end_time": 1500000200500,
+    }
+    later = (
+        *("short.job", "NONE", 1048576, 524288, "login1", "/home/~ann", "qsub ~x 1"),
+        *(100.25, 17, "0,1", "gpu=n1(0 1)", "NONE", 2, "NONE", *"_____", 41, *"_______"),
+        *("h_rt=60", "n1=2,n2=2"),
+    )
+    core = line(**times, category="-l cpu=24~00").decode()
+    content = "".join(
+        ":".join([core, *map(str, later[: size - 45])]) + "\n" for size in (46, 52, 53, 54, 55, 74)
+    )
+    columns = (
+        "layout, flags, category, submission_us, start_us, end_us, job_class, maxrss, maxpss,"
+        " submit_host, cwd, submit_cmd, wallclock, ioops, bound_cores, gpus, hold_jid, granted_req,"
+        " exec_host_list"
+    )
+    with warehouse(database_url) as db:
+        load_bytes(db, tmp_path / "accounting", content.encode().replace(b"~", b"\xff"))
+        found = {row[0]: row[1:] for row in db.rows(f"SELECT {columns} FROM records")}
+    read = ([], "-l cpu=24:00", 1000, 250000, 500000, "short.job")
+    assert found[46] == (*read, *(None, None, "", "", "", None, None, "", "", "", "", ""))
+    read += (1048576.0, 524288.0, "login1", "/home/:ann", "qsub :x 1")
+    assert found[52] == (*read, None, None, "", "", "", "", "")
+    assert found[53] == (*read, 100.25, None, "", "", "", "", "")
+    assert found[54] == (*read, 100.25, 17.0, "", "", "", "", "")
+    assert found[55] == (*read, 100.25, 17.0, "0,1", "", "", "", "")
+    assert found[74] == (*read, 100.25, 17.0, "0,1", "2", "41", "h_rt=60", "n1=2,n2=2")
+
+
+def json_line(usage: str = "usage", **changes: Any) -> bytes:
+    """One line as Gridware's qmaster writes it: empty texts are left out."""
+    fields = dict(zip(NAMES, FIELDS, strict=True))
+    numbers = {name: fields.pop(name) for name in [n for n in NAMES if n.startswith("ru_")]}
+    usages = {name: float(fields.pop(name)) for name in ("cpu", "mem", "io", "iow", "maxvmem")}
+    content = {n: int(v) if v.lstrip("-").isdigit() else v for n, v in fields.items()} | changes
+    content = {name: value for name, value in content.items() if value not in ("", "NONE")}
+    content["usage"] = {
+        "rusage": {name: float(value) for name, value in numbers.items()},
+        usage: {"wallclock": 99.5, "maxrss": 4096.0, **usages},
+        "extra": {"power": 3},
+    }
+    return json.dumps(content | {"qos": "high"}).encode()
+
+
+@pytest.mark.parametrize("usage", ["usage", "eusage"])
+def test_a_json_line_reads_like_the_others(database_url: str, tmp_path: Path, usage: str) -> None:
+    times = {"start_time": 1500000100000001, "end_time": 1500000200500000}
+    written = json_line(usage, job_name='a"b:c', submit_cmd_line="qsub -N x", **times)
+    with warehouse(database_url) as db:
+        load_bytes(
+            db, tmp_path / "mixed", written + b"\n" + line(job_name="x", job_number=8) + b"\n"
+        )
+        row, other = db.rows(ALL + " ORDER BY job_number")
+        extra = db.rows(
+            "SELECT job_name, submit_cmd, wallclock, maxrss, start_us, end_us, layout, flags"
+            " FROM records ORDER BY job_number LIMIT 1"
+        )
+    assert row[5:6] != other[5:6]
+    assert row[:4] + row[6:9] + row[11:] == other[:4] + other[6:9] + other[11:]
+    assert extra == [('a"b:c', "qsub -N x", 99.5, 4096.0, 1, 500000, 0, [])]
+
+
+def test_layouts_are_mixed_in_one_file(database_url: str, tmp_path: Path) -> None:
+    sizes = [43, 45, 46, 52, 53, 54, 55, 74]
+    lines = [line(size, job_number=number) for number, size in enumerate(sizes, 1)]
+    content = b"\n".join([*lines, json_line(job_number=9), *lines]) + b"\n"
+    with warehouse(database_url) as db:
+        summary = load_bytes(db, tmp_path / "accounting", content)
+        assert (summary.records, summary.rejects) == (17, 0)
+        assert column(db, "SELECT layout FROM records ORDER BY job_number") == [*sizes, 0]
+
+
+def test_an_unknown_layout_loads_its_core_fields_and_is_flagged(
+    database_url: str, tmp_path: Path
+) -> None:
+    sizes = [44, 47, 48, 51, 56, 60, 73, 75, 149]
+    content = b"".join(line(size, job_number=size) + b"\n" for size in sizes)
+    with warehouse(database_url) as db:
+        load_bytes(db, tmp_path / "accounting", content)
+        found = db.rows("SELECT job_number, layout, flags, cpu FROM records ORDER BY job_number")
+    assert found == [(size, size, ["unknown layout"], 2.0) for size in sizes]
+
+
+ALL = f"SELECT {', '.join(NAMES).replace('group', '`group`')} FROM records"
 FLAGGED = {
     "no wall time": line(start_time=0),
-    "no wall time, start after end": line(start_time=1500000300),
-    "no wait time": line(submission_time=1500000150),
-    "clock": line(submission_time=1000, start_time=1100, end_time=1200),
-    "clock, in the future": line(
-        submission_time=4000000000, start_time=4000000001, end_time=4000000002
-    ),
+    "no wall time, clock skew": line(start_time=1500000300),
+    "no wall time, no end": line(end_time=0),
+    "no wait time": line(submission_time=0),
+    "no wait time, clock skew": line(submission_time=1500000150),
+    "clock skew": line(submission_time=1000, start_time=1100, end_time=1200),
+    "reserved usage": line(slots=4, cpu="400.000000"),
+    "clock skew,": line(submission_time=4000000000, start_time=4000000001, end_time=4000000002),
     "still running": line(exit_status=4294967295),
     "slots missing": line(slots=0),
     "maxvmem missing": line(maxvmem=1.8e19),
-    "maxvmem missing, negative": line(maxvmem=-1),
+    "maxvmem missing,": line(maxvmem=-1),
     "cpu missing": line(cpu="nan"),
     "mem missing": line(mem="-nan"),
     "io missing": line(io="inf"),
@@ -102,16 +235,15 @@ FLAGGED = {
 }
 
 
-@pytest.mark.parametrize("case", FLAGGED)
-def test_what_is_unusual_is_flagged_and_the_line_counts(
-    database_url: str, tmp_path: Path, case: str
-) -> None:
-    flag = case.split(",")[0]
+def test_what_is_unusual_is_flagged_and_the_line_counts(database_url: str, tmp_path: Path) -> None:
     with warehouse(database_url) as db:
-        load_bytes(db, tmp_path / "accounting", FLAGGED[case] + b"\n")
-        assert column(db, "SELECT flags FROM records") == [[flag]]
-        if flag.endswith(" missing"):
-            assert one(db, f"SELECT {flag.split()[0]} FROM records") is None
+        load_bytes(db, tmp_path / "accounting", b"\n".join(FLAGGED.values()) + b"\n")
+        found = [dict(zip(NAMES, row, strict=True)) for row in db.rows(ALL + " ORDER BY offset")]
+        flags = column(db, "SELECT flags FROM records ORDER BY offset")
+    for case, row, flagged in zip(FLAGGED, found, flags, strict=True):
+        assert flagged == case.removesuffix(",").split(", ")
+        measure, missing, _ = flagged[0].partition(" missing")
+        assert not missing or row[measure] is None, case
 
 
 def test_every_field_is_read_back(database_url: str, tmp_path: Path) -> None:

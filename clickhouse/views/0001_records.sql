@@ -22,10 +22,22 @@ SELECT
     if(bitTest(accounting.flags, 13), NULL, iow) AS iow,
     pe_taskid,
     if(bitTest(accounting.flags, 9), NULL, maxvmem) AS maxvmem,
-    arid, ar_submission_time, layout,
-    -- what is unusual about the line, in words; the bits are set in schema/0016_accept.sql
-    arrayMap(bit -> ['no wall time', 'no wait time', 'clock', 'unknown layout', 'hole', 'still running', '', '',
-        'slots missing', 'maxvmem missing', 'cpu missing', 'mem missing', 'io missing', 'iow missing',
-        'ru_wallclock missing', 'ru_utime missing', 'ru_stime missing', 'ru_maxrss missing'][bit + 1],
+    arid, ar_submission_time,
+    -- fields 46 to 74 of UGE, and what OCS calls by the same name
+    arrayMap(word -> if(word IN ('NONE', 'UNKNOWN', '(null)', 'none'), '', word), accounting.later) AS later_fields,
+    later_fields[1] AS job_class, later_fields[2] AS qdel_info,
+    toFloat64OrNull(later_fields[3]) AS maxrss, toFloat64OrNull(later_fields[4]) AS maxpss,  -- bytes
+    later_fields[5] AS submit_host, later_fields[6] AS cwd, later_fields[7] AS submit_cmd,
+    toFloat64OrNull(later_fields[8]) AS wallclock,                                           -- s
+    toFloat64OrNull(later_fields[9]) AS ioops,
+    later_fields[10] AS bound_cores, later_fields[11] AS resource_map, later_fields[12] AS devices, later_fields[13] AS gpus,
+    later_fields[14] AS gpu_usage, later_fields[20] AS hold_jid, later_fields[28] AS granted_req,
+    later_fields[29] AS exec_host_list,
+    submission_us, start_us, end_us,  -- µs after submission_time, start_time and end_time
+    layout,                           -- number of fields on the line; 0 = a JSON object
+    -- what is unusual about the line, in words; the bits are set in parser/0012_accept.sql
+    arrayMap(bit -> ['no wall time', 'no wait time', 'clock skew', 'unknown layout', 'hole', 'still running', 'colons',
+        'reserved usage', 'slots missing', 'maxvmem missing', 'cpu missing', 'mem missing', 'io missing', 'iow missing',
+        'ru_wallclock missing', 'ru_utime missing', 'ru_stime missing', 'ru_maxrss missing', 'no end'][bit + 1],
         bitPositionsToArray(accounting.flags)) AS flags
 FROM accounting FINAL

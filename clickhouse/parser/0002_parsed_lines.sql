@@ -1,13 +1,15 @@
--- Lines that become records, straight from `parsed_lines` or examined first. Nothing is stored here.
-CREATE TABLE IF NOT EXISTS readable_lines
+-- The lines of a block, taken apart, on their way from `landing`. Nothing is stored here.
+-- Numbers are as they were read, NaN where one is not; the columns are the line's own fields, in their order.
+CREATE TABLE parsed_lines
 (
     cluster            LowCardinality(String),
     file_id            LowCardinality(String),
     generation         UInt32,
     offset             UInt64,
     maxvmem_cap        Float64,
-    hole               Bool,             -- NULs stood before it
-    gaps               UInt32,           -- the bits of the missing measures, as in 0016
+    sound              Bool,             -- every number is there and as it should be: nothing to examine
+    line               String,           -- only where it is not sound, as it was read
+    torn               Bool,             -- the block ended before the line did
     line_hash          FixedString(16),
     layout             UInt64,           -- number of fields
     qname              String,
@@ -41,6 +43,7 @@ CREATE TABLE IF NOT EXISTS readable_lines
     pe_taskid          String,
     maxvmem            Float64,
     arid               Float64,
-    ar_submission_time Float64
+    ar_submission_time Float64,
+    later              Array(String)     -- the fields after these 45
 )
 ENGINE = Null

@@ -1,4 +1,4 @@
-CREATE MATERIALIZED VIEW IF NOT EXISTS suspect TO suspect_lines AS
+CREATE MATERIALIZED VIEW suspect TO suspect_lines AS
 SELECT cluster, file_id, generation, offset, maxvmem_cap, line, torn
 FROM parsed_lines
 WHERE NOT sound

@@ -1,6 +1,6 @@
 -- Lines with something unusual, to be examined one by one. Nothing is stored here.
--- A table of its own, so that planning the long query of 0013 is not repeated for blocks without any.
-CREATE TABLE IF NOT EXISTS suspect_lines
+-- A table of its own, so that planning the long query of 0009 is not repeated for blocks without any.
+CREATE TABLE suspect_lines
 (
     cluster     LowCardinality(String),
     file_id     LowCardinality(String),

@@ -1,17 +1,14 @@
--- The lines of a block, taken apart, on their way from `landing`. Nothing is stored here.
--- Numbers are as they were read, NaN where one is not; the columns are the line's own fields, in their order.
-CREATE TABLE IF NOT EXISTS parsed_lines
+-- Lines that become records, straight from `parsed_lines` or examined first. Nothing is stored here.
+CREATE TABLE readable_lines
 (
     cluster            LowCardinality(String),
     file_id            LowCardinality(String),
     generation         UInt32,
     offset             UInt64,
     maxvmem_cap        Float64,
-    sound              Bool,             -- every number is there and as it should be: nothing to examine
-    line               String,           -- only where it is not sound, as it was read
-    torn               Bool,             -- the block ended before the line did
+    marks              UInt32,           -- the flags, as in 0012, that examining it has set
     line_hash          FixedString(16),
-    layout             UInt64,           -- number of fields
+    layout             UInt64,           -- number of fields; 0 = a JSON object
     qname              String,
     hostname           String,
     `group`            String,
@@ -43,6 +40,7 @@ CREATE TABLE IF NOT EXISTS parsed_lines
     pe_taskid          String,
     maxvmem            Float64,
     arid               Float64,
-    ar_submission_time Float64
+    ar_submission_time Float64,
+    later              Array(String)     -- the fields after these 45
 )
 ENGINE = Null

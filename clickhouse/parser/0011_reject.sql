@@ -1,4 +1,4 @@
-CREATE MATERIALIZED VIEW IF NOT EXISTS reject TO rejected_lines AS
+CREATE MATERIALIZED VIEW reject TO rejected_lines AS
 SELECT cluster, file_id, generation, offset, line, reason
 FROM examined_lines
 WHERE reason != ''

@@ -2,7 +2,7 @@
 -- included: picking the numbers out first costs more. `sound` is a sum, since AND would evaluate its arguments lazily and
 -- copy the arrays for each. A carriage return or a NUL sends its whole row to be examined,
 -- a number for a qname its line (so begins a row of the reporting file).
-CREATE MATERIALIZED VIEW IF NOT EXISTS split TO parsed_lines AS
+CREATE MATERIALIZED VIEW split TO parsed_lines AS
 WITH
     -- a time in s, ms or µs that fits 32 bits as seconds
     t -> (t <= 4294967295) + (t >= 1e11) * (t <= 4294967295999999) > 0 AS fits
@@ -12,7 +12,7 @@ SELECT
     generation,
     base + end - length(piece) - 1 AS offset,
     maxvmem_cap,
-    (length(fields) >= 43) + ((length(fields) = 45) + isNaN(numbers[1]) > 0) + (end <= size) + plain
+    ((length(fields) = 45) + has([43, 46, 52, 53, 54, 55, 74], length(fields)) * isNaN(numbers[1]) > 0) + (end <= size) + plain
         + (length(piece) <= 1048576)
         + isFinite(arraySum(arraySlice(numbers, 14, 18)) + cpu + mem + io + iow + maxvmem)
         + (arrayMin(arraySlice(numbers, 9, 23)) >= 0)
@@ -23,7 +23,7 @@ SELECT
         + (job_number = trunc(job_number)) + (priority = trunc(priority)) + (submission_time = trunc(submission_time))
         + (start_time = trunc(start_time)) + (end_time = trunc(end_time)) + (failed = trunc(failed))
         + (exit_status = trunc(exit_status)) + (slots = trunc(slots)) + (task_number = trunc(task_number))
-        + (arid = trunc(arid)) + (ar_submission_time = trunc(ar_submission_time)) = 25 AS sound,
+        + (arid = trunc(arid)) + (ar_submission_time = trunc(ar_submission_time)) = 24 AS sound,
     if(sound, '', piece) AS line,
     end > size AS torn,
     sipHash128(piece) AS line_hash,
@@ -59,7 +59,8 @@ SELECT
     fields[42] AS pe_taskid,
     numbers[43] AS maxvmem,
     numbers[44] AS arid,
-    numbers[45] AS ar_submission_time
+    numbers[45] AS ar_submission_time,
+    arraySlice(fields, 46) AS later
 FROM
 (
     SELECT

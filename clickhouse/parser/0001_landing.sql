@@ -1,7 +1,7 @@
 -- Where loading begins: rows of whole lines, about half a MiB each and some tens of MiB in one insert. Nothing is stored
--- here; 0007 takes a row apart before it turns to the next (max_block_size = 3000 in the insert), so that all of it is
+-- here; 0003 takes a row apart before it turns to the next (max_block_size = 3000 in the insert), so that all of it is
 -- still in the processor's cache. Rows of any other size give the same records, at half the speed.
-CREATE TABLE IF NOT EXISTS landing
+CREATE TABLE landing
 (
     cluster     LowCardinality(String),
     file_id     LowCardinality(String),

@@ -1,5 +1,5 @@
 -- Lines with something unusual, and why they cannot be read, if so. Nothing is stored here.
-CREATE TABLE IF NOT EXISTS examined_lines
+CREATE TABLE examined_lines
 (
     cluster     LowCardinality(String),
     file_id     LowCardinality(String),
@@ -8,9 +8,11 @@ CREATE TABLE IF NOT EXISTS examined_lines
     maxvmem_cap Float64,
     line        String,         -- without its line end and without the NULs of a hole before it
     hole        Bool,           -- NULs stood before it
+    colons      Bool,           -- a colon within a field was told from one between two
+    layout      UInt64,         -- number of fields; 0 = a JSON object
     fields      Array(String),
     numbers     Array(Float64), -- of the first 45 fields, NaN where a field is none
-    kinds       Array(String),  -- of these numbers, as in 0013
+    kinds       Array(String),  -- of these numbers, as in 0009
     reason      String          -- empty where the line can be read
 )
 ENGINE = Null

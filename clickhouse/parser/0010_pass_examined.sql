@@ -1,4 +1,4 @@
-CREATE MATERIALIZED VIEW IF NOT EXISTS pass_examined TO readable_lines AS
+CREATE MATERIALIZED VIEW pass_examined TO readable_lines AS
 WITH
     arrayMap((x, kind) -> if(isFinite(x) AND (x >= 0 OR kind IN ('i', 'x')), x, 0), numbers, kinds) AS present
 SELECT
@@ -7,13 +7,12 @@ SELECT
     generation,
     offset,
     maxvmem_cap,
-    hole,
-    arraySum(
+    16 * hole + 64 * colons + arraySum(
         (place, bit) -> if(isFinite(numbers[place]) AND numbers[place] >= 0, 0, bit),
         [43, 37, 38, 39, 41, 14, 15, 16, 17],
-        [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072]) AS gaps,
+        [512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072]) AS marks,
     sipHash128(line) AS line_hash,
-    length(fields) AS layout,
+    layout,
     fields[1] AS qname,
     fields[2] AS hostname,
     fields[3] AS `group`,
@@ -45,6 +44,7 @@ SELECT
     fields[42] AS pe_taskid,
     present[43] AS maxvmem,
     present[44] AS arid,
-    present[45] AS ar_submission_time
+    present[45] AS ar_submission_time,
+    arraySlice(fields, 46) AS later
 FROM examined_lines
 WHERE reason = ''

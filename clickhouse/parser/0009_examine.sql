@@ -4,6 +4,7 @@
 -- A colon within job_name, account or category makes a line one word longer. The layouts are tried from the largest that
 --   is shorter than the line: of the words too many, `a` belong to job_name, `s` - `a` to account, the rest to category.
 --   The first layout that fits in any way decides; it must fit in exactly one.
+-- A step is a subquery of its own where the next uses it several times: planning would repeat it each time.
 CREATE MATERIALIZED VIEW examine TO examined_lines AS
 WITH
     splitByString('', '-----w-itttwxsssmmmmmmmmmmmmmmm---wwsmm-m-mwt') AS letters,
@@ -16,16 +17,6 @@ WITH
     -- of OCS 9; '-' where it writes nothing of the kind
     ['job_class', '-', 'maxrss', '-', '-', 'cwd', 'submit_cmd_line', 'wallclock', 'ioops'] AS later_names,
     (bits, wanted) -> arrayAll((bit, need) -> bitAnd(bit, need) = need, bits, wanted) AS fit,
-    arrayMap(
-        (x, word, kind) -> multiIf(
-            kind = '-', '',
-            isNaN(x) AND (kind NOT IN ('s', 'm') OR NOT match(word, '(?i)^[-+]?nan$')), 'is not a number',
-            x < 0 AND kind IN ('w', 't', 's') OR x < -1 AND kind = 'x', 'is negative',
-            x != trunc(x) AND kind NOT IN ('s', 'm'), 'is not a whole number',
-            abs(x) > 2147483647 AND kind = 'i', 'is out of range',
-            x > 4294967295 AND (kind IN ('w', 'x') OR kind = 't' AND (x < 1e11 OR x > 4294967295999999)), 'is out of range',
-            ''),
-        numbers, arraySlice(fields, 1, 45), kinds) AS faults,
     arrayFirstIndex(fault -> fault != '', faults) AS at
 SELECT
     cluster,
@@ -35,107 +26,136 @@ SELECT
     maxvmem_cap,
     content AS line,
     hole,
-    excess > 0 AND NOT direct AND length(way) = 1 AS colons,
-    multiIf(json, 0, colons, length(words) - excess, length(words)) AS layout,
-    if(colons,
-        arrayConcat(
-            arraySlice(words, 1, 4),
-            [arrayStringConcat(arraySlice(words, 5, 1 + way[1].2), ':'), words[6 + way[1].2],
-             arrayStringConcat(arraySlice(words, 7 + way[1].2, 1 + way[1].3 - way[1].2), ':')],
-            arraySlice(words, 8 + way[1].3, 32),
-            [arrayStringConcat(arraySlice(words, 40 + way[1].3, 1 + excess - way[1].3), ':')],
-            arraySlice(words, 41 + excess)),
-        words) AS fields,
-    arrayMap(word -> ifNull(toFloat64OrNull(word), nan), arraySlice(fields, 1, 45)) AS numbers,
-    arraySlice(letters, 1, length(numbers)) AS kinds,
+    colons,
+    multiIf(json, 0, colons, size - excess, size) AS layout,
+    fields,
+    numbers,
+    kinds,
     multiIf(
         length(content) > 1048576, concat('longer than 1 MiB: ', toString(length(content)), ' bytes'),
         torn, 'the file ends within this line',
         position(content, '\0') > 0, concat('a NUL byte in the line, at byte ', toString(position(content, '\0'))),
         json AND NOT isValidJSON(content), 'begins like a JSON object but is none',
-        json AND JSONHas(content, 'type') OR NOT json AND match(content, '^[0-9]+:[a-z_]+:') AND length(words) != 45,
+        json AND JSONHas(content, 'type') OR NOT json AND match(content, '^[0-9]+:[a-z_]+:') AND size != 45,
         'a row of the reporting file, not of accounting',
-        NOT json AND length(words) < 43, concat('has ', toString(length(words)), ' fields, needs at least 43'),
-        direct AND length(way) > 0, concat('has ', toString(length(words)), ' fields, or ', toString(length(words) - excess),
-            ' and ', toString(excess), ' of the colons within job_name, account or category'),
+        size < 43, concat('has ', toString(size), ' fields, needs at least 43'),
+        direct AND excess > 0, concat('has ', toString(size), ' fields, or ', toString(size - excess), ' and ',
+            toString(excess), ' of the colons within job_name, account or category'),
         at > 0, concat(
             names[at], ' ', faults[at], ': ', substring(fields[at], 1, 80),
             multiIf(
-                json OR empty(way) AND length(words) <= 45, '',
-                length(way) > 1, concat(' (', toString(length(way)), ' ways to put ', toString(excess),
+                json OR excess = 0 AND size <= 45, '',
+                excess > 0, concat(' (', toString(length(way)), ' ways to put ', toString(excess),
                     ' of the colons within job_name, account or category fit)'),
                 ' (no way to put colons within job_name, account or category fits)')),
         '') AS reason
 FROM
 (
     SELECT
-        cluster,
-        file_id,
-        generation,
-        offset,
-        maxvmem_cap,
-        torn,
-        hole,
-        content,
-        json,
-        words,
-        length(words) >= 43 AND fit(arraySlice(fits, 1, 45), arraySlice(needs, 1, length(arraySlice(fits, 1, 45)))) AS direct,
-        arrayFirst(
-            ways -> notEmpty(ways),
-            if(json OR length(words) > length(fits) OR direct AND has([43, 45, 46, 52, 53, 54, 55, 74], length(words)), [],
-                arrayMap(
-                    size -> if(
-                        fit(arraySlice(fits, 41 + length(words) - size, least(size, 45) - 40), arraySlice(needs, 41, least(size, 45) - 40)),
-                        arrayFlatten(arrayMap(
-                            s -> if(
-                                fit(arraySlice(fits, 8 + s, 32), arraySlice(needs, 8, 32)),
-                                arrayMap(a -> (size, a, s), arrayFilter(a -> bitAnd(fits[6 + a], 1) = 1, range(s + 1))),
-                                []),
-                            range(length(words) - size + 1))),
-                        []),
-                    arrayFilter(size -> size < length(words), [74, 55, 54, 53, 52, 46, 45, 44, 43])))) AS way,
-        if(notEmpty(way), length(words) - way[1].1, 0) AS excess
+        *,
+        arrayMap(word -> ifNull(toFloat64OrNull(word), nan), arraySlice(fields, 1, 45)) AS numbers,
+        arraySlice(letters, 1, length(numbers)) AS kinds,
+        arrayMap(
+            (x, word, kind) -> multiIf(
+                kind = '-', '',
+                isNaN(x) AND (kind NOT IN ('s', 'm') OR NOT match(word, '(?i)^[-+]?nan$')), 'is not a number',
+                x < 0 AND kind IN ('w', 't', 's') OR x < -1 AND kind = 'x', 'is negative',
+                x != trunc(x) AND kind NOT IN ('s', 'm'), 'is not a whole number',
+                abs(x) > 2147483647 AND kind = 'i', 'is out of range',
+                x > 4294967295 AND (kind IN ('w', 'x') OR kind = 't' AND (x < 1e11 OR x > 4294967295999999)), 'is out of range',
+                ''),
+            numbers, arraySlice(fields, 1, 45), kinds) AS faults
     FROM
     (
         SELECT
-            cluster,
-            file_id,
-            generation,
-            offset,
-            maxvmem_cap,
-            torn,
-            startsWith(suspect_lines.line, '\0') AS hole,
-            replaceRegexpAll(suspect_lines.line, '^\\x00+|\\r$', '') AS content,
-            startsWith(content, '{') AS json,
-            if(json,
+            *,
+            if(notEmpty(way), size - way[1].1, 0) AS excess,
+            way[1].2 AS a,
+            way[1].3 AS s,
+            NOT direct AND length(way) = 1 AS colons,
+            if(colons,
                 arrayConcat(
-                    JSONExtractKeysAndValuesRaw(content),
-                    JSONExtractKeysAndValuesRaw(content, 'usage', 'rusage'),
-                    JSONExtractKeysAndValuesRaw(content, 'usage', 'eusage'),
-                    JSONExtractKeysAndValuesRaw(content, 'usage', 'usage')),
-                []) AS members,
-            arrayMap(member -> member.1, members) AS keys,
-            arrayMap(
-                member -> if(startsWith(member.2, '"'), JSONExtractString(member.2), member.2),
-                members) AS contents,
-            if(json,
-                arrayConcat(
-                    -- what is not there is none: no name, nothing used
+                    arraySlice(words, 1, 4),
+                    [arrayStringConcat(arraySlice(words, 5, 1 + a), ':'), words[6 + a],
+                     arrayStringConcat(arraySlice(words, 7 + a, 1 + s - a), ':')],
+                    arraySlice(words, 8 + s, 32),
+                    [arrayStringConcat(arraySlice(words, 40 + s, 1 + excess - s), ':')],
+                    arraySlice(words, 41 + excess)),
+                words) AS fields
+        FROM
+        (
+            SELECT
+                *,
+                size >= 43 AND fit(arraySlice(fits, 1, 45), arraySlice(needs, 1, least(length(fits), 45))) AS direct,
+                arrayFirst(
+                    ways -> notEmpty(ways),
                     arrayMap(
-                        (name, letter) -> if(has(keys, name) OR letter = '-' OR name = 'job_number',
-                            contents[indexOf(keys, name)], '0'),
-                        names, letters),
-                    arrayMap(name -> contents[indexOf(keys, name)], later_names)),
-                splitByChar(':', content)) AS words,
-            arrayMap(
-                (x, word) -> isFinite(x) * (x = trunc(x)) * (
-                        (x BETWEEN 0 AND 4294967295) + 2 * (abs(x) <= 2147483647) + 4 * (x BETWEEN -1 AND 4294967295)
-                        + 8 * (x BETWEEN 0 AND 4294967295 OR x BETWEEN 1e11 AND 4294967295999999))
-                    + 16 * (x >= 0 OR match(word, '(?i)^[-+]?nan$'))
-                    + 32 * (NOT isNaN(x) OR match(word, '(?i)^[-+]?nan$')),
-                arrayMap(word -> ifNull(toFloat64OrNull(word), nan), arraySlice(words, 1, 150)),
-                arraySlice(words, 1, 150)) AS fits
-        FROM suspect_lines
+                        short -> if(
+                            fit(arraySlice(fits, 41 + size - short, least(short, 45) - 40),
+                                arraySlice(needs, 41, least(short, 45) - 40)),
+                            arrayFlatten(arrayMap(
+                                s -> if(
+                                    fit(arraySlice(fits, 8 + s, 32), arraySlice(needs, 8, 32)),
+                                    arrayMap(a -> (short, a, s), arrayFilter(a -> bitAnd(fits[6 + a], 1) = 1, range(s + 1))),
+                                    []),
+                                range(size - short + 1))),
+                            []),
+                        if(json OR size > length(fits) OR direct AND has([43, 45, 46, 52, 53, 54, 55, 74], size), [],
+                            arrayFilter(short -> short < size, [74, 55, 54, 53, 52, 46, 45, 44, 43])))) AS way
+            FROM
+            (
+                SELECT
+                    *,
+                    length(words) AS size,
+                    arrayMap(
+                        (x, word) -> isFinite(x) * (x = trunc(x)) * (
+                                (x BETWEEN 0 AND 4294967295) + 2 * (abs(x) <= 2147483647) + 4 * (x BETWEEN -1 AND 4294967295)
+                                + 8 * (x BETWEEN 0 AND 4294967295 OR x BETWEEN 1e11 AND 4294967295999999))
+                            + 16 * (x >= 0 OR match(word, '(?i)^[-+]?nan$'))
+                            + 32 * (NOT isNaN(x) OR match(word, '(?i)^[-+]?nan$')),
+                        arrayMap(word -> ifNull(toFloat64OrNull(word), nan), arraySlice(words, 1, 150)),
+                        arraySlice(words, 1, 150)) AS fits
+                FROM
+                (
+                    SELECT
+                        *,
+                        arrayMap(member -> member.1, members) AS keys,
+                        arrayMap(
+                            member -> if(startsWith(member.2, '"'), JSONExtractString(member.2), member.2),
+                            members) AS contents,
+                        if(json,
+                            arrayConcat(
+                                -- what is not there is none: no name, nothing used
+                                arrayMap(
+                                    (name, letter) -> if(has(keys, name) OR letter = '-' OR name = 'job_number',
+                                        contents[indexOf(keys, name)], '0'),
+                                    names, letters),
+                                arrayMap(name -> contents[indexOf(keys, name)], later_names)),
+                            splitByChar(':', content)) AS words
+                    FROM
+                    (
+                        SELECT
+                            cluster,
+                            file_id,
+                            generation,
+                            offset,
+                            maxvmem_cap,
+                            torn,
+                            startsWith(suspect_lines.line, '\0') AS hole,
+                            replaceRegexpAll(suspect_lines.line, '^\\x00+|\\r$', '') AS content,
+                            startsWith(content, '{') AS json,
+                            if(json,
+                                arrayConcat(
+                                    JSONExtractKeysAndValuesRaw(content),
+                                    JSONExtractKeysAndValuesRaw(content, 'usage', 'rusage'),
+                                    JSONExtractKeysAndValuesRaw(content, 'usage', 'eusage'),
+                                    JSONExtractKeysAndValuesRaw(content, 'usage', 'usage')),
+                                []) AS members
+                        FROM suspect_lines
+                    )
+                )
+            )
+        )
     )
 )
 WHERE length(content) > 1 AND NOT startsWith(content, '#')

@@ -60,11 +60,14 @@ def demo(
     jobs: Annotated[int, typer.Option(min=1, help="Jobs to make up.")] = 200_000,
     years: Annotated[float, typer.Option(help="Years that they span.")] = 5.0,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another site.")] = 1,
+    layout: Annotated[
+        str, typer.Option(help="Fields on a line (43 … 74), json, mixed or shuffled.")
+    ] = "45",
 ) -> None:
     """Write an accounting file of a made-up computing centre, and settings for it."""
     from pychart.demo_site import write_demo_site  # numpy and pyarrow: only for this command
 
-    summary = write_demo_site(output, jobs, years, seed)
+    summary = write_demo_site(output, jobs, years, seed, layout)
     print(f"{output / 'accounting'}: {summary.lines:,} lines of {summary.jobs:,} jobs")
 
 

@@ -17,12 +17,14 @@ from pychart.demo import (
 from pychart.show import counting
 
 
-def write_demo_site(output: Path, jobs: int, years: float, seed: int) -> DemoSummary:
+def write_demo_site(output: Path, jobs: int, years: float, seed: int, layout: str) -> DemoSummary:
     """Write `output`/accounting and then `output`/pychart.toml, the sign that all is there."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         with counting("Making up jobs", jobs) as progress:
-            summary = write_demo(output / "accounting", jobs, years, seed, progress=progress)
+            summary = write_demo(
+                output / "accounting", jobs, years, seed, progress=progress, layout=layout
+            )
         (output / "pychart.toml").write_text(settings_text(output.absolute()), encoding="utf-8")
     except ValueError as error:
         raise ConfigError(str(error)) from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
+import json
 import os
 import re
 from collections import Counter
@@ -17,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pychart import demo
-from pychart.demo import text, writer
+from pychart.demo import columns, writer
+from pychart.demo.layouts import ERAS, JSON_90, NAMED
 from pychart.demo.site import GROUPS, PES, SUBCLUSTERS
 
 JOBS = 20_000
@@ -238,13 +241,13 @@ def test_job_numbers_grow_with_submission(masters: list[Line]) -> None:
     for line in masters:
         first[line.job_number] = min(first[line.job_number], line.submission_time)
     start = min(first.items(), key=lambda item: (item[1], item[0]))[0]
-    order = sorted(first, key=lambda number: (number - start) % text.LARGEST_JOB_NUMBER)
+    order = sorted(first, key=lambda number: (number - start) % columns.LARGEST_JOB_NUMBER)
     times = [first[number] for number in order]
     assert times == sorted(times)
 
 
 def test_job_numbers_wrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(text, "LARGEST_JOB_NUMBER", 100)
+    monkeypatch.setattr(columns, "LARGEST_JOB_NUMBER", 100)
     demo.write_demo(tmp_path / "a", 500, 1, 1)
     numbers = {line.job_number for line in read(tmp_path / "a")}
     assert min(numbers) >= 1
@@ -369,6 +372,90 @@ def test_bad_arguments_are_named(
         demo.write_demo(tmp_path / "a", jobs, years, seed)
     with pytest.raises(ValueError, match="no time zone"):
         demo.write_demo(tmp_path / "a", 1, 1, 1, datetime(2025, 1, 1))
+    with pytest.raises(ValueError, match="layout: 47 is none of 43, 44, 45"):
+        demo.write_demo(tmp_path / "a", 1, 1, 1, layout=47)
+
+
+# accounting(5)'s fields after the 45th, as UGE writes them; any text but a colon where made up
+LATER = [
+    r"NONE|short\.default", r"NONE|[a-z]+@login[12]", NUMBER, NUMBER, "login[12]", r"/[^:]+",
+    "qsub [^:]+", r"\d+\.\d{3}", NUMBER, "NONE|0,0", *[r"[^:]+"] * 18, r"[a-z]+\d\d(,[a-z]+\d\d)*",
+]  # fmt: skip
+
+
+def pattern_of(layout: int) -> re.Pattern[bytes]:
+    """What a line of so many fields looks like."""
+    fields = [*FIELDS, *LATER][:layout]
+    if layout >= 52:
+        fields[8:11] = [r"\d{13}", r"0|\d{13}", r"0|\d{13}"]
+        fields[13] = r"\d+\.\d{3}"
+        fields[39] = CATEGORY.replace(r"h_rt=\d+", r"h_rt=\d+\xff\d\d\xff\d\d")
+    return re.compile(":".join(f"(?:{field})" for field in fields).encode("latin-1"))
+
+
+@pytest.fixture(scope="module")
+def layouts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[bytes]]:
+    """The same jobs in every layout, lines without comments."""
+    folder = tmp_path_factory.mktemp("layouts")
+    found = {}
+    for name in NAMED:
+        demo.write_demo(folder / name, 3000, 3, 7, layout=name)
+        lines = (folder / name).read_bytes().removesuffix(b"\n").split(b"\n")
+        found[name] = [line for line in lines if not line.startswith(b"#")]
+    return found
+
+
+@pytest.mark.parametrize("layout", [fields for fields in ERAS if fields < JSON_90])
+def test_a_line_of_each_layout_has_its_fields(layouts: dict[str, list[bytes]], layout: int) -> None:
+    pattern = pattern_of(layout)
+    assert [line for line in layouts[str(layout)] if not pattern.fullmatch(line)] == []
+
+
+def test_every_layout_has_the_same_jobs(layouts: dict[str, list[bytes]]) -> None:
+    """In seconds they are the same lines up to the 43rd field, but for what UGE does not know."""
+    same = {name: [line.split(b":")[:13] for line in layouts[name]] for name in layouts}
+    assert same["43"] == same["44"] == same["45"] == same["46"]
+    cut = [[*f[:8], *(time[:10] for time in f[8:11]), *f[11:]] for f in same["74"]]
+    assert cut == same["45"]
+    first = [line.split(b":")[:43] for line in layouts["45"]]
+    assert [line.split(b":") for line in layouts["43"]] == first
+    limited = [line.split(b":")[:43] for line in layouts["46"]]
+    unlike = [old for old, new in zip(first, limited, strict=True) if old != new]
+    assert {line[11] for line in unlike} == {b"37"}
+    assert {line[13] for line in limited if line[11] == b"37"} == {b"0"}
+
+
+def test_json_lines_have_the_same_jobs_and_leave_out_what_is_empty(
+    layouts: dict[str, list[bytes]],
+) -> None:
+    usages = set()
+    for line, old in zip(layouts["json"], layouts["45"], strict=True):
+        record, field = json.loads(line), parse(old.decode())
+        usage = record["usage"]
+        used = usage.get("eusage") or usage["usage"]
+        usages |= set(usage)
+        assert record["job_number"] == field.job_number
+        assert record["end_time"] // 10**6 == field.end_time
+        assert record["submission_time"] // 10**6 == field.submission_time
+        assert record.get("pe_taskid", "NONE") == field.pe_taskid
+        assert record.get("granted_pe", "NONE") == field.granted_pe
+        assert (record["owner"], record["slots"]) == (field.owner, field.slots)
+        assert (used["cpu"], used["maxvmem"]) == (field.cpu, field.maxvmem)
+        assert usage["rusage"]["ru_wallclock"] == field.wallclock
+        assert "" not in [value for key, value in record.items() if key != "category"]
+    assert usages == {"rusage", "usage", "eusage", "energy"}
+
+
+def test_mixed_files_hold_every_layout(layouts: dict[str, list[bytes]]) -> None:
+    def kinds(name: str) -> list[int]:
+        return [
+            JSON_90 if line.startswith(b"{") else line.count(b":") + 1 for line in layouts[name]
+        ]
+
+    assert list(dict.fromkeys(kinds("mixed"))) == list(ERAS[:-1])
+    assert set(kinds("shuffled")) == set(ERAS[:-1])
+    upgrades = sum(a != b for a, b in itertools.pairwise(kinds("mixed")))
+    assert upgrades == len(ERAS) - 2
 
 
 def test_qacct_reads_it_with_the_same_totals(

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from pychart.demo.arrays import Ints
 from pychart.demo.attempts import draw_attempts
+from pychart.demo.columns import LARGEST_JOB_NUMBER
+from pychart.demo.layouts import DEFAULT, NAMED, Layouts
 from pychart.demo.placement import build_places
 from pychart.demo.plan import plan_chunk
 from pychart.demo.population import build_population
@@ -19,7 +21,7 @@ from pychart.demo.records import build_records
 from pychart.demo.rhythm import build_rhythm
 from pychart.demo.site import DEMO_END
 from pychart.demo.submissions import World, choose_wall_scale, draw_submissions
-from pychart.demo.text import HEADER, LARGEST_JOB_NUMBER, LineFormatter
+from pychart.demo.text import LineFormatter
 from pychart.demo.usage import draw_usage
 
 # small enough for the columns to stay in the processor's cache
@@ -45,7 +47,7 @@ class DemoSummary:
 class Batch:
     """A chunk's lines by `logged`; no later one comes before `horizon` (both s since 1970)."""
 
-    lines: pa.StringArray
+    lines: pa.BinaryArray
     logged: Ints
     ends: tuple[int, ...]
     jobs: int
@@ -59,20 +61,24 @@ def write_demo(
     seed: int,
     end: datetime | None = None,
     progress: Callable[[int], None] | None = None,
+    layout: int | str = DEFAULT,
 ) -> DemoSummary:
     """Write an accounting file of `jobs` attempts in the `years` before `end`, atomically.
 
-    Equal arguments give equal bytes. `end` has a time zone, and is DEMO_END unless given;
-    `progress` gets the number of jobs so far. Raises ValueError for jobs < 1, seed < 0, years
-    that are too few or too many, or an `end` without time zone, and OSError from the disk.
+    Equal arguments give equal bytes, and the same jobs in any layout: a number of fields, `json`,
+    `mixed` (the scheduler was upgraded again and again) or `shuffled` (each line another). `end`
+    has a time zone, and is DEMO_END unless given; `progress` gets the number of jobs so far.
+    Raises ValueError for jobs < 1, seed < 0, years that are too few or too many, an `end` without
+    time zone or an unknown layout, and OSError from the disk.
     """
-    _check(jobs, years, seed)
+    _check(jobs, years, seed, layout)
     begin, finish = _period(end or DEMO_END, years)
-    batches = _batches(jobs, begin, finish, seed)
+    layouts = Layouts(str(layout), begin, finish)
+    batches = _batches(jobs, begin, finish, seed, layouts)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            summary = _write(file, batches, progress)
+            summary = _write(file, layouts.header, batches, progress)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -89,22 +95,24 @@ def _period(end: datetime, years: float) -> tuple[int, int]:
     return int(same_day.timestamp() - (years - whole) * YEAR_SECONDS), int(end.timestamp()) - 1
 
 
-def _check(jobs: int, years: float, seed: int) -> None:
+def _check(jobs: int, years: float, seed: int, layout: int | str) -> None:
     if jobs < 1:
         raise ValueError(f"jobs: {jobs} is less than 1")
     if seed < 0:
         raise ValueError(f"seed: {seed} is negative")
     if not SHORTEST_PERIOD_SECONDS <= years * YEAR_SECONDS <= LONGEST_YEARS * YEAR_SECONDS:
         raise ValueError(f"years: {years} is not between an hour and {LONGEST_YEARS} years")
+    if str(layout) not in NAMED:
+        raise ValueError(f"layout: {layout} is none of {', '.join(NAMED)}")
 
 
-def _batches(jobs: int, begin: int, end: int, seed: int) -> Iterator[Batch]:
+def _batches(jobs: int, begin: int, end: int, seed: int, layouts: Layouts) -> Iterator[Batch]:
     """Draw and format one chunk after the other; `begin` and `end` in s since 1970."""
     rng = _generator(seed, 0)
     people = build_population(begin, end, rng)
     scale = choose_wall_scale(jobs, (end - begin) / YEAR_SECONDS)
     world = World(people, build_places(begin, end), build_rhythm(begin, end, rng), scale)
-    formatter = LineFormatter(people)
+    formatter = LineFormatter(people, layouts)
     number = int(rng.integers(100_000, LARGEST_JOB_NUMBER))
     done = 0
     for chunk, planned in enumerate(_chunk_sizes(jobs), start=1):
@@ -139,13 +147,16 @@ def _end_range(ends: Ints) -> tuple[int, ...]:
 
 
 def _write(
-    file: BinaryIO, batches: Iterator[Batch], progress: Callable[[int], None] | None
+    file: BinaryIO,
+    header: bytes,
+    batches: Iterator[Batch],
+    progress: Callable[[int], None] | None,
 ) -> DemoSummary:
     """Write the header and all lines by end time; those beyond a chunk's horizon wait."""
-    size = file.write(HEADER)
+    size = file.write(header)
     jobs = lines = 0
     ends: set[int] = set()
-    waiting, waiting_logged = pa.array([], pa.string()), np.zeros(0, dtype=np.int64)
+    waiting, waiting_logged = pa.array([], pa.binary()), np.zeros(0, dtype=np.int64)
     for batch in batches:
         merged, logged = _merge(waiting, waiting_logged, batch)
         ready = int(np.searchsorted(logged, batch.horizon))
@@ -160,15 +171,15 @@ def _write(
 
 
 def _merge(
-    waiting: pa.StringArray, waiting_logged: Ints, batch: Batch
-) -> tuple[pa.StringArray, Ints]:
+    waiting: pa.BinaryArray, waiting_logged: Ints, batch: Batch
+) -> tuple[pa.BinaryArray, Ints]:
     """Lines left over and a batch's, by the time they were logged."""
     logged = np.concatenate([waiting_logged, batch.logged])
     order = np.argsort(logged, kind="stable")
     return pa.concat_arrays([waiting, batch.lines]).take(pa.array(order)), logged[order]
 
 
-def _text(lines: pa.StringArray) -> memoryview:
+def _text(lines: pa.BinaryArray) -> memoryview:
     """Return the lines' bytes as they lie in memory, one after the other."""
     _, offsets, data = lines.buffers()
     if data is None:

@@ -6,11 +6,13 @@ The only module that imports the driver. Every failure of it leaves here as one 
 from __future__ import annotations
 
 import fcntl
+import json
 import queue
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 from urllib.parse import unquote, urlsplit
@@ -37,6 +39,15 @@ EMBEDDED_CLIENTS = 4  # queries that run side by side; one client serialises its
 READ_SETTINGS = {
     "do_not_merge_across_partitions_select_final": 1,
     "optimize_move_to_prewhere_if_final": 1,
+}
+# Stated on each insert, since defaults differ by version: rows are there when it returns, and no
+# token or hash may drop a block (one that was lost half way would be taken for a repetition).
+WRITE_SETTINGS = {
+    "async_insert": 0,
+    "deduplicate_insert": "disable",
+    "deduplicate_blocks_in_dependent_materialized_views": 0,
+    "insert_deduplicate": 0,
+    "materialized_views_ignore_errors": 0,
 }
 UNKNOWN_DATABASE = 81
 # Connection, timeout, overload: the same statement may succeed later.
@@ -127,15 +138,33 @@ class Warehouse:
                 column_names=list(columns),
                 insert_block=cast(BinaryIO, row_binary),
                 fmt="RowBinary",
-                settings=dict(settings or {}),
+                settings=self._write_settings | dict(settings or {}),
             )
 
     def insert_rows(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> None:
         """Insert a few rows of Python values, acknowledged once they are stored."""
+        # not the driver's own insert of rows: that one loads pandas
+        records = (dict(zip(columns, row, strict=True)) for row in rows)
+        content = "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
         with self._client(table) as client:
-            client.insert(table, rows, column_names=list(columns), settings={"async_insert": 0})
+            client.raw_insert(
+                table,
+                column_names=list(columns),
+                insert_block=content.encode("utf-8", "surrogateescape"),
+                fmt="JSONEachRow",
+                settings=self._write_settings,
+            )
+
+    @cached_property
+    def _write_settings(self) -> dict[str, Any]:
+        found = self.rows(
+            "SELECT name FROM system.settings WHERE name IN {names:Array(String)}",
+            {"names": list(WRITE_SETTINGS)},
+        )
+        known = {str(row[0]) for row in found}
+        return {name: value for name, value in WRITE_SETTINGS.items() if name in known}
 
     def _limits(self) -> dict[str, Any]:
         return {"max_execution_time": self.settings.query_seconds}

@@ -10,15 +10,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from clickhouse.connection import Warehouse
-from clickhouse.errors import ConfigError, SourceError, WarehouseError
-from ingest import batch, ledger
-from ingest.sources import STANDARD_INPUT, Source, open_source
-from ingest.tail import TAIL_BYTES, Block, Resumed, read_blocks, read_head, skip_to, tail_hash
+from clickhouse.errors import (
+    ConfigError,
+    DataRefused,
+    PychartError,
+    SourceError,
+    WarehouseError,
+)
+from ingest import batch, ledger, poison
+from ingest.sources import STANDARD_INPUT, Source, check_whole, open_source
+from ingest.tail import (
+    TAIL_BYTES,
+    Block,
+    Head,
+    Resumed,
+    read_blocks,
+    read_head,
+    skip_to,
+    tail_hash,
+)
 
 log = logging.getLogger(__name__)
 
@@ -29,11 +46,11 @@ IN_FLIGHT = 2  # inserts at once, and another being read: two cores parse
 COMMIT_BATCHES = 4  # batches whose rows are looked for, and remembered, together
 SENDS = 3  # of a batch whose rows did not arrive although the insert was acknowledged
 
-# Stated on each insert, since defaults differ by version: no token may drop a block, a block may
-# touch any number of months, and the key (not the insert) removes duplicates.
+BATCHES_HELD = COMMIT_BATCHES + IN_FLIGHT + 1  # in memory at a time
+MERGE_BYTES = 1024**2  # a smaller load leaves its copies to the merges in the background
+
+# A block may touch any number of years; the key, and not the insert, removes duplicates.
 INSERT_SETTINGS = {
-    "async_insert": 0,
-    "insert_deduplicate": 0,
     "max_block_size": 3000,  # one row of the landing table at a time
     "max_partitions_per_insert_block": 0,
     "optimize_on_insert": 0,
@@ -54,6 +71,10 @@ class Summary:
     rejects: int = 0
     ignored: int = 0
     seconds: float = 0.0
+    insert_seconds: float = 0.0  # of all inserts, which overlap
+    inserts: int = 0
+    rewritten: bool = False  # what had been loaded was no longer there: a new generation began
+    at: ledger.Position = ledger.Position()
     first_rejects: list[tuple[int, str]] = field(default_factory=list)  # offset and reason
 
     @property
@@ -72,6 +93,31 @@ class Progress:
     lines: int
 
 
+@dataclass(frozen=True)
+class Control:
+    """How whoever follows a file takes part in loading it.
+
+    `stopped` is asked between two batches; `alive` is called while it goes on; `committed` is
+    told the summary after each look at the rows. `block_bytes` is the size of one insert, 0 = as
+    the engine likes it.
+    """
+
+    stopped: Callable[[], bool] = lambda: False
+    alive: Callable[[], None] = lambda: None
+    committed: Callable[[Summary], None] = lambda _: None
+    block_bytes: int = 0
+
+    def go_on(self) -> None:
+        """Say that it goes on; raises `LoadStopped` where it should not."""
+        self.alive()
+        if self.stopped():
+            raise LoadStopped("told to end")
+
+
+class LoadStopped(PychartError):
+    """A load was told to end before it had begun."""
+
+
 def load_file(
     warehouse: Warehouse,
     cluster: str,
@@ -79,20 +125,30 @@ def load_file(
     progress: Callable[[Progress], None] | None = None,
     *,
     superseded: bool = False,
+    handle: BinaryIO | None = None,
+    known: ledger.Position | None = None,
+    control: Control | None = None,
 ) -> Summary:
-    """Load what is new in a file; `superseded` says that nothing will be appended to it."""
+    """Load what is new in a file; `superseded` says that nothing will be appended to it.
+
+    `handle` is the file where its name is gone; `known` the position where the last load ended,
+    which spares walking the ledger if it is still there.
+    """
     began = time.monotonic()
-    loader = _Loader(warehouse, cluster, Summary(path), progress)
-    with open_source(path, complete=superseded) as source:
-        changed = loader.resume(source)
-    if changed:
-        with open_source(path, complete=superseded) as source:
-            loader.begin_again(source)
+    opened = partial(open_source, path, complete=superseded, handle=handle)
+    loader = _Loader(
+        warehouse, cluster, opened, Summary(path), progress, control or Control(), known
+    )
+    if path != STANDARD_INPUT and handle is None:
+        check_whole(path, loader.control.go_on)
+    loader.load()
     summary = loader.summary
+    summary.at = loader.at
     if summary.rejects:
         summary.first_rejects = _first_rejects(warehouse, cluster, summary, loader.at.generation)
-    if summary.records and _holds_other_files(warehouse, summary, loader.at.generation):
-        merge_doubled(warehouse, cluster, summary)
+    copies = summary.records and (not summary.start or summary.bytes > MERGE_BYTES)
+    if copies and _holds_other_files(warehouse, summary, loader.at.generation):
+        _merge_if_possible(warehouse, cluster, summary)
     summary.seconds = time.monotonic() - began
     return summary
 
@@ -109,39 +165,75 @@ class _Sent:
 class _Loader:
     warehouse: Warehouse
     cluster: str
+    opened: Callable[[], AbstractContextManager[Source]]
     summary: Summary
     progress: Callable[[Progress], None] | None
+    control: Control
+    known: ledger.Position | None
     at: ledger.Position = ledger.Position()
 
-    def resume(self, source: Source) -> bool:
-        """Load from where the ledger ends; True where the file is no longer what it was there."""
+    def load(self) -> None:
+        """Go on where the ledger ends; where the file is no longer what it was there, from 0."""
+        with self.opened() as source:
+            head = self._head(source)
+            if head is None:
+                return
+            candidates = self._candidates(source, head)
+            if self._continue(source, head, candidates[0]):
+                return
+            self._refuse_pipe(source, candidates[0])
+        # A network file system may have shown what is not there: it counts when read again.
+        if any(self._continue_reopened(at) for at in candidates):
+            return
+        log.warning("%s; loading it again from 0", self._gone(candidates[0]))
+        newest = ledger.position(self.warehouse, self.cluster, self.summary.file_id)
+        self.summary.rewritten = True
+        self._continue_reopened(newest.next_generation())
+
+    def _head(self, source: Source) -> Head | None:
         head = read_head(source)
         if head is None:
-            return False
+            self.summary.waiting = source.stream.tell() if source.seekable else 0
+            return None
+        if self.summary.file_id not in ("", head.file_id):
+            raise SourceError(f"{source.path}: it changed while it was read; looking again")
         self.summary.file_id = head.file_id
+        return head
+
+    def _candidates(self, source: Source, head: Head) -> list[ledger.Position]:
+        """List where the file may be continued, the furthest first: any generation may be it.
+
+        Of an old copy and the file itself, which begin alike, each has one where it ends.
+        """
+        known = self.known
+        if known and ledger.holds(self.warehouse, self.cluster, head.file_id, known):
+            return [known]
         self._refuse_other_cluster(source)
-        self.at = ledger.position(self.warehouse, self.cluster, head.file_id)
-        resumed = skip_to(source, head, self.at.offset)
-        if resumed is None or self.at.offset and tail_hash(resumed.tail) != self.at.tail_hash:
-            self._changed(source)
-            return True
+        found = ledger.positions(self.warehouse, self.cluster, head.file_id)
+        loaded = sorted((at for at in found if at.offset), key=lambda at: at.offset, reverse=True)
+        return loaded or found[:1]
+
+    def _continue(self, source: Source, head: Head, at: ledger.Position) -> bool:
+        resumed = skip_to(source, head, at.offset)
+        if resumed is None or at.offset and tail_hash(resumed.tail) != at.tail_hash:
+            return False
+        self.at = at
         self._send_all(source, resumed)
-        return False
+        return True
 
-    def begin_again(self, source: Source) -> None:
-        """Load from 0, as the file's next generation."""
-        self.at = self.at.next_generation()
-        head = read_head(source)
-        resumed = skip_to(source, head, 0) if head else None
-        if head and resumed:
-            self.summary.file_id = head.file_id
-            self._send_all(source, resumed)
+    def _continue_reopened(self, at: ledger.Position) -> bool:
+        with self.opened() as source:
+            head = self._head(source)
+            return head is not None and self._continue(source, head, at)
 
-    def _changed(self, source: Source) -> None:
-        place = f"{source.path}: what was loaded up to byte {self.at.offset} is no longer there"
+    def _refuse_pipe(self, source: Source, at: ledger.Position) -> None:
         if source.size == 0 and not source.raw.seekable():
-            raise SourceError(f"{place}, and a pipe cannot be read again: load it from a file")
-        log.warning("%s; loading it again from 0", place)
+            raise SourceError(
+                f"{self._gone(at)}, and a pipe cannot be read again: load it from a file"
+            )
+
+    def _gone(self, at: ledger.Position) -> str:
+        return f"{self.summary.path}: what was loaded up to byte {at.offset} is no longer there"
 
     def _refuse_other_cluster(self, source: Source) -> None:
         """Keep the same file out of a second cluster, where all of its jobs would count twice."""
@@ -157,9 +249,8 @@ class _Loader:
         tail = resumed.tail
         waiting: deque[_Sent] = deque()
         landed: list[_Sent] = []
-        size = EMBEDDED_BLOCK_BYTES if self.warehouse.embedded else SERVER_BLOCK_BYTES
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            for block in read_blocks(source, resumed.pending, self.at.offset, size):
+            for block in read_blocks(source, resumed.pending, self.at.offset, self._block_bytes()):
                 tail = (tail + block.data[-TAIL_BYTES:])[-TAIL_BYTES:]
                 insert = pool.submit(self._insert, block)
                 waiting.append(_Sent(block, batch.count(block), tail_hash(tail), insert))
@@ -168,26 +259,54 @@ class _Loader:
                 if len(landed) >= COMMIT_BATCHES:
                     self._commit(source, landed)
                     landed = []
+                if self.control.stopped():
+                    break
             landed += [self._land(sent, source) for sent in waiting]
         self._commit(source, landed)
-        if not source.complete:
+        if not source.complete and not self.control.stopped():
             self.summary.waiting = max(0, source.stream.tell() - self.summary.offset)
 
+    def _block_bytes(self) -> int:
+        usual = EMBEDDED_BLOCK_BYTES if self.warehouse.embedded else SERVER_BLOCK_BYTES
+        return self.control.block_bytes or usual
+
     def _insert(self, block: Block) -> None:
+        began = time.monotonic()
         cap = self.warehouse.settings.cluster(self.cluster).maxvmem_cap
         rows = batch.Frame(self.cluster, self.summary.file_id, self.at.generation, block, cap)
         self.warehouse.insert("landing", batch.COLUMNS, rows, INSERT_SETTINGS)
+        self.summary.inserts += 1
+        self.summary.insert_seconds += time.monotonic() - began
 
     def _land(self, sent: _Sent, source: Source) -> _Sent:
-        sent.insert.result()
+        try:
+            sent.insert.result()
+        except DataRefused as error:
+            self._isolate(sent.block, error)
         self.summary.lines += sent.counts.lines
+        self.control.alive()
         if self.progress:
             loaded = sent.block.end - self.summary.start
             self.progress(Progress(source.bytes_read(), source.size, loaded, self.summary.lines))
         return sent
 
+    def _isolate(self, block: Block, error: DataRefused) -> None:
+        """Get all lines of a block in but those that the database refuses, which are rejected."""
+        log.warning("%s: byte %d: %s", self.summary.path, block.offset, error)
+        isolation = poison.Isolation(self._insert, [])
+        isolation.halve(block, error)
+        poison.reject(
+            self.warehouse,
+            self.cluster,
+            self.summary.file_id,
+            self.at.generation,
+            isolation.refused,
+        )
+
     def _commit(self, source: Source, landed: list[_Sent]) -> None:
         """Look for the rows of these batches, send again what is missing, then remember them."""
+        if not landed:
+            return
         arrived = self._arrived(landed)
         batches = [self._account(sent, arrived.get(sent.block.offset, (0, 0))) for sent in landed]
         path = str(source.path if source.path == STANDARD_INPUT else source.path.absolute())
@@ -199,6 +318,11 @@ class _Loader:
             self.summary.rejects += done.rejects
             self.summary.ignored += done.ignored
             self.summary.offset = done.end_offset
+        last = batches[-1]
+        self.at = ledger.Position(
+            self.at.generation, last.end_offset, last.tail_hash, last.start_offset
+        )
+        self.control.committed(self.summary)
 
     def _account(self, sent: _Sent, arrived: tuple[int, int]) -> ledger.Batch:
         expected = sent.counts.lines - sent.counts.ignored
@@ -214,7 +338,7 @@ class _Loader:
                 sum(arrived),
                 expected,
             )
-            self._insert(sent.block)
+            self._insert_again(sent.block)
             arrived = self._arrived([sent], "uniqExact").get(sent.block.offset, (0, 0))
         if sum(arrived) != expected:
             raise WarehouseError(
@@ -232,12 +356,16 @@ class _Loader:
             sent.digest,
         )
 
+    def _insert_again(self, block: Block) -> None:
+        try:
+            self._insert(block)
+        except DataRefused as error:
+            self._isolate(block, error)
+
     def _arrived(
         self, landed: list[_Sent], count: Literal["count", "uniqExact"] = "count"
     ) -> dict[int, tuple[int, int]]:
         """Count the records and rejects that the database holds of each block, by its offset."""
-        if not landed:
-            return {}
         found = self.warehouse.rows(
             "SELECT roundDown(offset, {starts:Array(UInt64)}) AS start,"
             f" {count}If(offset, kept), {count}If(offset, NOT kept) FROM"
@@ -275,6 +403,14 @@ def _first_rejects(
         },
     )
     return [(int(offset), str(reason)) for offset, reason in found]
+
+
+def _merge_if_possible(warehouse: Warehouse, cluster: str, summary: Summary) -> None:
+    """Merge copies away; where that fails they are only slower to read, and all is loaded."""
+    try:
+        merge_doubled(warehouse, cluster, summary)
+    except WarehouseError as error:
+        log.warning("%s: its copies are left to the background merges: %s", summary.path, error)
 
 
 def merge_doubled(warehouse: Warehouse, cluster: str, summary: Summary) -> None:

@@ -13,7 +13,7 @@ import io
 import os
 import sys
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,13 +54,16 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, *, complete: bool = False) -> Iterator[Source]:
+def open_source(
+    path: Path, *, complete: bool = False, handle: BinaryIO | None = None
+) -> Iterator[Source]:
     """Open a file, or standard input for `-`, and decompress it if its first bytes say so.
 
     `complete` says that nothing will be appended; it is so of compressed files and pipes anyway.
+    `handle` is the file itself, kept open since it was renamed, and is read instead.
     """
     try:
-        with _open_raw(path) as raw:
+        with _open_raw(path) if handle is None else _again(handle) as raw:
             source = _source(path, raw)
             yield replace(source, complete=source.complete or complete)
     except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
@@ -74,6 +77,37 @@ def _open_raw(path: Path) -> io.BufferedReader:
     if path.is_dir():
         raise SourceError(f"{path}: is a directory; name the accounting file in it")
     return path.open("rb")
+
+
+def _again(handle: BinaryIO) -> io.BufferedReader:
+    raw = os.fdopen(os.dup(handle.fileno()), "rb")
+    raw.seek(0)
+    return raw
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed, by its first bytes; raises `SourceError`."""
+    with open_source(path) as source:
+        return source.stream is not source.raw
+
+
+def check_whole(path: Path, alive: Callable[[], None] = lambda: None) -> None:
+    """Raise `SourceError` where a compressed file is not complete: it is still being written.
+
+    Reads all of it, for only its end holds the checksum; `alive` is called now and then.
+    """
+    with open_source(path) as source:
+        if source.stream is source.raw or not source.raw.seekable():
+            return
+        try:
+            while source.stream.read(DECOMPRESSED_BYTES):
+                alive()
+        except (OSError, EOFError, zlib.error, zstd.ZstdError) as error:
+            if isinstance(error, OSError) and error.errno:
+                raise
+            raise SourceError(
+                f"{path}: still being written, or damaged, so nothing of it is loaded: {error}"
+            ) from error
 
 
 def _source(path: Path, raw: io.BufferedReader) -> Source:

@@ -1,6 +1,7 @@
 """The command `pychart`: every message is for people, an error is one line and an exit status.
 
-0 = done, 1 = it failed, 2 = it was called or set up wrongly.
+0 = done, 1 = it failed, 2 = it was called or set up wrongly. A command imports what it needs when
+it is called: the engine, the app and the tables take longer to import than `qacct` to answer.
 """
 
 from __future__ import annotations
@@ -10,17 +11,15 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, PychartError, QuestionError
-from clickhouse.migrate import migrate as migrate_warehouse
-from clickhouse.query import Filter, Period, Question
-from clickhouse.query import ask as ask_warehouse
 from clickhouse.settings import DEFAULT_CLUSTER, Settings, load_settings
-from pychart import show
+
+if TYPE_CHECKING:
+    from clickhouse.query import Filter
 
 # Typer names only this subclass of what its parser raises
 UsageFault: type[Exception] = typer.BadParameter.__bases__[0]
@@ -65,7 +64,7 @@ def demo(
     ] = "45",
 ) -> None:
     """Write an accounting file of a made-up computing centre, and settings for it."""
-    from pychart.demo_site import write_demo_site  # numpy and pyarrow: only for this command
+    from pychart.demo_site import write_demo_site
 
     summary = write_demo_site(output, jobs, years, seed, layout)
     print(f"{output / 'accounting'}: {summary.lines:,} lines of {summary.jobs:,} jobs")
@@ -78,6 +77,10 @@ def load(
     cluster: Clusters = None,
 ) -> None:
     """Load what is new in accounting files; loading one again adds nothing."""
+    from clickhouse.connection import Warehouse
+    from clickhouse.migrate import migrate as migrate_warehouse
+    from pychart import show
+
     settings: Settings = context.obj
     name = choose_cluster(settings, cluster)
     paths = [Path(file) for file in files]
@@ -130,6 +133,9 @@ def up(
 @app.command()
 def migrate(context: typer.Context) -> None:
     """Make the database, or bring it up to date."""
+    from clickhouse.connection import Warehouse
+    from clickhouse.migrate import migrate as migrate_warehouse
+
     with Warehouse(context.obj, create=True) as warehouse:
         done = migrate_warehouse(warehouse)
     print(f"{len(done)} changes: {', '.join(done)}" if done else "up to date")
@@ -144,6 +150,8 @@ def sql(
     ] = "TSVWithNames",
 ) -> None:
     """Answer a query in SQL."""
+    from clickhouse.connection import Warehouse
+
     with Warehouse(context.obj) as warehouse:
         sys.stdout.buffer.write(warehouse.text(statement, format_name))
 
@@ -163,6 +171,11 @@ def ask(
     format_name: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
 ) -> None:
     """Ask a question: metrics by dimensions, over a period."""
+    from clickhouse.connection import Warehouse
+    from clickhouse.query import Period, Question
+    from clickhouse.query import ask as ask_warehouse
+    from pychart import show
+
     if top is not None and bottom is not None:
         raise QuestionError("either --top or --bottom")
     write = show.writer(format_name)
@@ -182,11 +195,33 @@ def ask(
 @app.command()
 def status(context: typer.Context) -> None:
     """Say what is loaded of each file; exit status 0 only when all of it is."""
+    from clickhouse.connection import Warehouse
     from pychart.status import print_status
 
     with Warehouse(context.obj) as warehouse:
         well = print_status(warehouse, datetime.now(UTC))
     raise typer.Exit(0 if well else 1)
+
+
+@app.command()
+def explain(
+    context: typer.Context,
+    place: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE[:OFFSET]",
+            help="A byte of the line, decompressed, else the first record; - is standard input.",
+        ),
+    ],
+    cluster: Clusters = None,
+) -> None:
+    """Show how one line of an accounting file is read, or why it is not."""
+    from pychart.explain import print_explained
+
+    settings: Settings = context.obj
+    one_only = cluster is not None or len(settings.clusters) < 2
+    name = choose_cluster(settings, cluster) if one_only else DEFAULT_CLUSTER
+    print_explained(settings, name, place)
 
 
 @app.command()
@@ -196,6 +231,8 @@ def verify(
     cluster: Clusters = None,
 ) -> None:
     """Count the lines of files again and compare with the ledger and the rows."""
+    from clickhouse.connection import Warehouse
+    from pychart import show
     from pychart.verify import print_verified
 
     name = choose_cluster(context.obj, cluster)
@@ -204,6 +241,22 @@ def verify(
     with Warehouse(context.obj) as warehouse:
         well = [print_verified(warehouse, name, path) for path in files]
     raise typer.Exit(0 if all(well) else 1)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def qacct(
+    context: typer.Context,
+    options: Annotated[
+        list[str] | None, typer.Argument(help="As qacct takes them; -help lists them.")
+    ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="Needed where the database has several.")
+    ] = None,
+) -> None:
+    """Print what Grid Engine's qacct prints, from the database: -o, -g, -q, -j, -b, …."""
+    from pychart.qacct.command import run
+
+    raise typer.Exit(run(context.obj, cluster, options or []))
 
 
 def choose_cluster(settings: Settings, named: str | None) -> str:
@@ -220,6 +273,8 @@ def choose_cluster(settings: Settings, named: str | None) -> str:
 
 def parse_filter(text: str) -> Filter:
     """Read `queue=all.q`, `user=ann,bob` or `queue!=test.q`."""
+    from clickhouse.query import Filter
+
     dimension, equals, values = text.partition("=")
     if not equals:
         raise QuestionError(f"--where {text!r} is not of the form dimension=value")

@@ -62,7 +62,7 @@ class LaterFields:
             LOGINS.take(indices(submissions.user % 2)).take(job),
             self._folders.take(indices(submissions.job_name)).take(job),
             self.commands(submissions, category).take(job),
-            decimals((when.end - when.start) // 1000, 3),
+            decimals(when.end // 1000 - when.start // 1000, 3),
             integers(used.blocks_in // 4 + used.blocks_out // 8),
             _either(submissions.slots == 1, "0,0").take(job),
         ]

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import (
@@ -24,7 +24,7 @@ from clickhouse.errors import (
     SourceError,
     WarehouseError,
 )
-from ingest import batch, ledger, poison
+from ingest import batch, identity, ledger, poison
 from ingest.sources import STANDARD_INPUT, Source, check_whole, open_source
 from ingest.tail import (
     TAIL_BYTES,
@@ -325,27 +325,9 @@ class _Loader:
         self.control.committed(self.summary)
 
     def _account(self, sent: _Sent, arrived: tuple[int, int]) -> ledger.Batch:
-        expected = sent.counts.lines - sent.counts.ignored
-        if sum(arrived) > expected:  # it was sent before, and the copies have not merged yet
-            arrived = self._arrived([sent], "uniqExact").get(sent.block.offset, (0, 0))
-        for _ in range(SENDS - 1):
-            if sum(arrived) == expected:
-                break
-            log.warning(
-                "%s: byte %d: %d of %d lines arrived; sending them again",
-                self.summary.path,
-                sent.block.offset,
-                sum(arrived),
-                expected,
-            )
-            self._insert_again(sent.block)
-            arrived = self._arrived([sent], "uniqExact").get(sent.block.offset, (0, 0))
-        if sum(arrived) != expected:
-            raise WarehouseError(
-                f"{self.summary.path}: byte {sent.block.offset}: only {sum(arrived)} of {expected}"
-                " lines arrived in the database; not counted as loaded"
-            )
         records, rejects = arrived
+        if records + rejects != sent.counts.lines - sent.counts.ignored:
+            records, rejects = self._account_by_line(sent)
         return ledger.Batch(
             sent.block.offset,
             sent.block.end,
@@ -356,19 +338,55 @@ class _Loader:
             sent.digest,
         )
 
+    def _account_by_line(self, sent: _Sent) -> tuple[int, int]:
+        """Tell copies that have not merged yet, and ones that have, from rows that are missing."""
+        lines = batch.lines(sent.block)
+        for sends_left in reversed(range(SENDS)):
+            kept, rejected = self._places(sent.block)
+            missing = [line for line in lines if line.offset not in kept | rejected]
+            missing = identity.absent(self.warehouse, self.cluster, self.summary.file_id, missing)
+            if not missing:
+                rejects = sum(line.offset in rejected - kept for line in lines)
+                return len(lines) - rejects, rejects
+            place = f"{self.summary.path}: byte {sent.block.offset}"
+            fault = f"{place}: {len(missing)} of {len(lines)} lines did not arrive in the database"
+            if sends_left:
+                log.warning("%s; sending them again", fault)
+                self._insert_again(sent.block)
+        raise WarehouseError(f"{fault}; not counted as loaded")
+
+    def _places(self, block: Block) -> tuple[set[int], set[int]]:
+        """Give the offsets of a block's lines that stand among the records, and the rejects."""
+        found = [
+            self.warehouse.rows(
+                f"SELECT DISTINCT offset FROM {table}"
+                " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
+                " AND generation = {generation:UInt32}"
+                " AND offset >= {first:UInt64} AND offset < {end:UInt64}",
+                {
+                    "cluster": self.cluster,
+                    "file_id": self.summary.file_id,
+                    "generation": self.at.generation,
+                    "first": block.offset,
+                    "end": block.end,
+                },
+            )
+            for table in ("accounting", "rejected_lines")
+        ]
+        kept, rejected = ({int(row[0]) for row in rows} for rows in found)
+        return kept, rejected
+
     def _insert_again(self, block: Block) -> None:
         try:
             self._insert(block)
         except DataRefused as error:
             self._isolate(block, error)
 
-    def _arrived(
-        self, landed: list[_Sent], count: Literal["count", "uniqExact"] = "count"
-    ) -> dict[int, tuple[int, int]]:
+    def _arrived(self, landed: list[_Sent]) -> dict[int, tuple[int, int]]:
         """Count the records and rejects that the database holds of each block, by its offset."""
         found = self.warehouse.rows(
             "SELECT roundDown(offset, {starts:Array(UInt64)}) AS start,"
-            f" {count}If(offset, kept), {count}If(offset, NOT kept) FROM"
+            " countIf(kept), countIf(NOT kept) FROM"
             " (SELECT cluster, file_id, generation, offset, 1 AS kept FROM accounting"
             "  UNION ALL"
             "  SELECT cluster, file_id, generation, offset, 0 AS kept FROM rejected_lines)"

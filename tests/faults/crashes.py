@@ -1,0 +1,165 @@
+"""Faults that end a process: killed at any instant, at each step, at each call of the engine."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+from tests.faults import content, tracing
+from tests.faults.case import Case
+from tests.faults.matrix import BOTH, EMBEDDED, fault
+
+SMALL = 16 * 1024  # bytes of a batch, so that a small file has many
+
+
+@fault(1, "kill -9 of the loader at random instants", quick=0.05)
+def kill_loader(case: Case) -> None:
+    """Two hundred kills; each load goes on where the one before it was killed."""
+    chance = random.Random(1)
+    left = len(case.times(200))
+    killed = 0
+    case.fresh(b"".join(content.lines(2_000)))
+    while left:
+        process = case.start("load", "--cluster", "c1", case.file, block_bytes=SMALL)
+        process.join(chance.uniform(0.1, 1.6))
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            killed, left = killed + 1, left - 1
+            continue
+        case.expect(process.exitcode == 0, f"load ended with {process.exitcode}: {case.said()}")
+        case.equal()
+        case.fresh(b"".join(content.lines(2_000, first=10_000 * left)))
+        case.verdict.runs -= 1
+    case.must_load(block_bytes=SMALL)
+    case.equal()
+    case.verdict.runs = killed
+
+
+@fault(1, "kill -9 of the daemon at random instants, its file growing", quick=0.02)
+def kill_daemon(case: Case) -> None:
+    chance = random.Random(2)
+    case.fresh(b"".join(content.lines(500)))
+    kills = case.times(100)
+    for number in kills:
+        process = case.start("watch", block_bytes=SMALL)
+        until = time.monotonic() + chance.uniform(0.2, 1.5)
+        with case.file.open("ab", buffering=0) as writer:
+            more = b"".join(content.lines(40, first=10_000 + 100 * number))
+            while time.monotonic() < until:
+                cut = chance.randrange(1, 3_000)
+                writer.write(more[:cut])
+                more = more[cut:]
+                time.sleep(0.02)
+            writer.write(more)
+        process.kill()
+        process.join()
+        case.expect(process.exitcode == -signal.SIGKILL, f"ended by itself: {case.said()}")
+    with case.watch() as watch:
+        watch.wait_loaded()
+    case.equal()
+    case.verdict.runs = len(kills)
+
+
+@fault(2, "SIGKILL at every rename of the engine", EMBEDDED)
+def kill_at_rename(case: Case) -> None:
+    at_each_call(case, "renames", "rename,renameat,renameat2")
+
+
+@fault(2, "SIGKILL at writes of the engine", EMBEDDED)
+def kill_at_write(case: Case) -> None:
+    at_each_call(case, "writes", "write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync")
+
+
+def at_each_call(case: Case, what: str, calls: str) -> None:
+    """Kill at the n-th of these calls, for each n, beginning with a database of 300 lines."""
+    written = content.lines(900)
+    first, all_lines = b"".join(written[:300]), b"".join(written)
+    case.fresh(first).must_load(block_bytes=SMALL)
+    template = case.folder / "template"
+    tracing.copy(case.database, template)
+    case.file.write_bytes(all_lines)
+    total = tracing.count(case, calls, block_bytes=SMALL)
+    case.equal()
+    case.expect(total > 5, f"only {total} {what}")
+    numbers = range(1, total + 1)
+    step = max(1, round(total / max(1, case.times(120)[-1] + 1)))
+    for number in numbers[::step]:
+        case.fresh(all_lines)
+        tracing.copy(template, case.database)
+        ended = tracing.load(
+            case, f"inject={calls}:signal=SIGKILL:when={number}", block_bytes=SMALL
+        )
+        case.expect(ended == -signal.SIGKILL or number > total - 8, f"call {number}: ended {ended}")
+        case.must_load(block_bytes=SMALL)
+        case.equal()
+    case.verdict.note = f"{len(numbers[::step])} of {total}"
+
+
+@fault(3, "crash between each two steps of the order of writes", quick=0.5)
+def between_steps(case: Case) -> None:
+    """Every call to the database, before and after it, until a load has no more of them."""
+    content_now = b"".join(content.lines(260))
+    case.fresh(content_now).must_load(block_bytes=SMALL)
+    case.equal()
+    for number in range(1, 200):
+        survived = 0
+        for after in (False, True)[: 1 if case.scale < 1 else 2]:
+            case.fresh(content_now)
+            ended = case.load(block_bytes=SMALL, kill_at=number, kill_after=after)
+            survived += ended == 0
+            case.expect(ended in (0, -signal.SIGKILL), f"step {number}: ended with {ended}")
+            case.must_load(block_bytes=SMALL)
+            case.equal()
+        if survived:
+            return
+    case.complain("more than 200 steps for a file of 60 KB")
+
+
+@fault(4, "SIGTERM in the middle of a batch", BOTH, quick=0.1)
+def terminated(case: Case) -> None:
+    chance = random.Random(4)
+    whole = b"".join(content.lines(20_000))
+    longest = 0.0
+    for _ in case.times(20):
+        case.fresh(whole)
+        with case.watch(block_bytes=256 * 1024) as watch:
+            watch.wait(lambda: bool(watch.query("SELECT 1")), "up")  # noqa: B023 used at once
+            time.sleep(chance.uniform(0, 1.0))
+            longest = max(longest, watch.end())
+            watch.begin()
+            watch.wait_loaded()
+        case.equal()
+    case.verdict.note = f"at most {longest:.1f} s"
+
+
+@fault(18, "EIO or ENOSPC on each rename of a part")
+def failing_rename(case: Case) -> None:
+    whole = b"".join(content.lines(600))
+    case.fresh(whole[: whole.index(b"\n", len(whole) // 3) + 1]).must_load(block_bytes=SMALL)
+    if case.embedded:
+        template = case.folder / "template"
+        tracing.copy(case.database, template)
+        case.file.write_bytes(whole)
+        total = tracing.count(case, "rename,renameat,renameat2", block_bytes=SMALL)
+        for error in ("EIO", "ENOSPC"):
+            for number in list(range(1, total + 1))[:: max(1, round(1 / case.scale))]:
+                case.fresh(whole)
+                tracing.copy(template, case.database)
+                rule = f"inject=rename,renameat,renameat2:error={error}:when={number}"
+                tracing.load(case, rule, block_bytes=SMALL)
+                case.must_load(block_bytes=SMALL)
+                case.equal()
+        return
+    for error in ("EIO", "ENOSPC"):
+        for number in [1, 2, 3, 5, 8, 13][:: max(1, round(1 / case.scale))]:
+            case.fresh(whole[: whole.index(b"\n", len(whole) // 3) + 1]).must_load()
+            with case.watch(block_bytes=SMALL) as watch:
+                watch.wait_loaded()
+                rule = f"inject=rename,renameat,renameat2:error={error}:when={number}..{number + 2}"
+                with tracing.attached(case.server, rule):
+                    case.file.write_bytes(whole)
+                    time.sleep(1.5)
+                watch.wait_loaded()
+            case.equal()

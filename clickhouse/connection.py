@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import queue
 import re
 from collections import Counter
@@ -57,6 +58,9 @@ CONFIGURATION_CODES = frozenset({16, 60, 81, 497, 516})
 # A value that cannot be parsed, converted or stored, or that a constraint forbids.
 DATA_CODES = frozenset({6, 26, 27, 38, 41, 69, 70, 72, 117, 128, 131, 321, 349, 395, 407, 469, 691})
 TOO_MANY_PARTS = 252  # or too many partitions in one insert, which no waiting mends
+
+for _library in ("urllib3", "clickhouse_connect"):  # their failures arrive here as errors
+    logging.getLogger(_library).setLevel(logging.CRITICAL)
 
 # How often this process has each embedded database open: its own lock is none to itself.
 _open_here: Counter[Path] = Counter()

@@ -58,6 +58,7 @@ class Health:
     records: int = 0
     rejects: int = 0
     ignored: int = 0
+    rejects_in_all: int = 0  # of all that was ever loaded
     inserts: int = 0
     insert_seconds: float = 0.0
     retries: dict[str, int] = field(default_factory=dict)  # by class of error
@@ -133,6 +134,20 @@ def read(settings: Settings, cluster: str) -> Health | None:
             continue
         return _judged(found, is_locked(path.with_suffix(".lock")), time.time())
     return None
+
+
+def clusters(settings: Settings) -> list[str]:
+    """Name the clusters of this database that a daemon of this host ever spoke of."""
+    found = set()
+    for place in directories(settings):
+        for path in place.glob("*.json"):
+            try:
+                cluster = str(json.loads(path.read_text())["cluster"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue
+            if path.stem == file_name(settings, cluster):
+                found.add(cluster)
+    return sorted(found)
 
 
 def _parse(content: dict[str, Any]) -> Health:

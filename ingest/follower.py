@@ -76,7 +76,7 @@ class Follower(threading.Thread):
         self._stopped = threading.Event()
         self._interrupt = threading.Event()  # of a pause after a failure
         self._deadline = 0.0
-        self._audited = time.monotonic()
+        self._audit_at = 0.0
         self._problem = ""
         self._progressed = False
         self._loading = _Loading()
@@ -172,9 +172,12 @@ class Follower(threading.Thread):
         return self._warehouse
 
     def _audit(self, warehouse: Warehouse) -> None:
-        if time.monotonic() - self._audited >= AUDIT_SECONDS:
+        """Now and then, see whether the ledger still says what was loaded."""
+        now = time.monotonic()
+        if now >= self._audit_at:
             self.family.forget_unless(ledger.extents(warehouse, self.cluster))
-            self._audited = time.monotonic()
+            self.health.rejects_in_all = ledger.rejects(warehouse, self.cluster)
+            self._audit_at = now + AUDIT_SECONDS
 
     def _load(self, warehouse: Warehouse, look: Look) -> None:
         """Load one file; one that cannot be read leaves the others alone."""
@@ -216,6 +219,7 @@ class Follower(threading.Thread):
         health.read_bytes += new.offset - new.start
         health.records += new.records
         health.rejects += new.rejects
+        health.rejects_in_all += new.rejects
         health.ignored += new.ignored
         health.inserts += new.inserts
         health.insert_seconds += new.insert_seconds

@@ -155,3 +155,11 @@ def other_cluster(warehouse: Warehouse, cluster: str, file_id: str) -> str | Non
         {"cluster": cluster, "file_id": file_id},
     )
     return str(found[0][0]) if found else None
+
+
+def rejects(warehouse: Warehouse, cluster: str) -> int:
+    """Count the lines of a cluster that were rejected, as far as the ledger knows."""
+    found = warehouse.rows(
+        "SELECT sum(rejects) FROM ledger WHERE cluster = {cluster:String}", {"cluster": cluster}
+    )
+    return int(found[0][0])

@@ -64,7 +64,7 @@ def test_verify_tells_what_is_missing(database_url: str, sample: Path, tmp_path:
         db.command("DELETE FROM accounting WHERE job_number = 2")
     done = on(database_url, "verify", copy)
     assert done.returncode == 1
-    assert "222 rows came from here for 223 lines" in done.stdout.decode()
+    assert "1 lines have no row, at byte " in done.stdout.decode()
     copy.write_bytes(sample.read_bytes()[:-100])
     assert "the file to 56,956" in on(database_url, "verify", copy).stdout.decode()
 
@@ -170,7 +170,8 @@ def test_settings_can_come_from_the_environment(tmp_path: Path, sample: Path) ->
         done = subprocess.run(
             [*command, *words], env={**os.environ, **environment}, capture_output=True, check=True
         )
-    assert f"e5: {sample}: 57,056 bytes loaded  well" in done.stdout.decode()
+    assert "e5: well: not followed" in done.stdout.decode()
+    assert f"  {sample}: 57,056 bytes loaded\n" in done.stdout.decode()
 
 
 def test_what_cannot_be_loaded_is_one_line_and_nothing_is_done(

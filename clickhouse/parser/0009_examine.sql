@@ -14,8 +14,7 @@ WITH
      'ru_idrss', 'ru_isrss', 'ru_minflt', 'ru_majflt', 'ru_nswap', 'ru_inblock', 'ru_oublock', 'ru_msgsnd', 'ru_msgrcv',
      'ru_nsignals', 'ru_nvcsw', 'ru_nivcsw', 'project', 'department', 'granted_pe', 'slots', 'task_number', 'cpu', 'mem', 'io',
      'category', 'iow', 'pe_taskid', 'maxvmem', 'arid', 'ar_submission_time'] AS names,
-    -- of OCS 9; '-' where it writes nothing of the kind
-    ['job_class', '-', 'maxrss', '-', '-', 'cwd', 'submit_cmd_line', 'wallclock', 'ioops'] AS later_names,
+    number -> if(number = '', '0', number) AS none,  -- what JSON leaves out is nothing used
     (bits, wanted) -> arrayAll((bit, need) -> bitAnd(bit, need) = need, bits, wanted) AS fit,
     arrayFirstIndex(fault -> fault != '', faults) AS at
 SELECT
@@ -36,7 +35,7 @@ SELECT
         torn, 'the file ends within this line',
         position(content, '\0') > 0, concat('a NUL byte in the line, at byte ', toString(position(content, '\0'))),
         json AND NOT isValidJSON(content), 'begins like a JSON object but is none',
-        json AND JSONHas(content, 'type') OR NOT json AND match(content, '^[0-9]+:[a-z_]+:') AND size != 45,
+        j.type != '' OR NOT json AND match(content, '^[0-9]+:[a-z_]+:') AND size != 45,
         'a row of the reporting file, not of accounting',
         size < 43, concat('has ', toString(size), ' fields, needs at least 43'),
         direct AND excess > 0, concat('has ', toString(size), ' fields, or ', toString(size - excess), ' and ',
@@ -119,18 +118,16 @@ FROM
                 (
                     SELECT
                         *,
-                        arrayMap(member -> member.1, members) AS keys,
-                        arrayMap(
-                            member -> if(startsWith(member.2, '"'), JSONExtractString(member.2), member.2),
-                            members) AS contents,
                         if(json,
-                            arrayConcat(
-                                -- what is not there is none: no name, nothing used
-                                arrayMap(
-                                    (name, letter) -> if(has(keys, name) OR letter = '-' OR name = 'job_number',
-                                        contents[indexOf(keys, name)], '0'),
-                                    names, letters),
-                                arrayMap(name -> contents[indexOf(keys, name)], later_names)),
+                            [j.qname, j.hostname, j.group, j.owner, j.job_name, j.job_number, j.account, none(j.priority),
+                             none(j.submission_time), none(j.start_time), none(j.end_time), none(j.failed), none(j.exit_status),
+                             none(r.ru_wallclock), none(r.ru_utime), none(r.ru_stime), none(r.ru_maxrss), none(r.ru_ixrss),
+                             none(r.ru_ismrss), none(r.ru_idrss), none(r.ru_isrss), none(r.ru_minflt), none(r.ru_majflt),
+                             none(r.ru_nswap), none(r.ru_inblock), none(r.ru_oublock), none(r.ru_msgsnd), none(r.ru_msgrcv),
+                             none(r.ru_nsignals), none(r.ru_nvcsw), none(r.ru_nivcsw), j.project, j.department, j.granted_pe,
+                             none(j.slots), none(j.task_number), none(u.cpu), none(u.mem), none(u.io), j.category, none(u.iow),
+                             j.pe_taskid, none(u.maxvmem), none(j.arid), none(j.ar_submission_time), j.job_class, '', u.maxrss,
+                             '', '', j.cwd, j.submit_cmd_line, u.wallclock, u.ioops],
                             splitByChar(':', content)) AS words
                     FROM
                     (
@@ -144,13 +141,25 @@ FROM
                             startsWith(suspect_lines.line, '\0') AS hole,
                             replaceRegexpAll(suspect_lines.line, '^\\x00+|\\r$', '') AS content,
                             startsWith(content, '{') AS json,
-                            if(json,
-                                arrayConcat(
-                                    JSONExtractKeysAndValuesRaw(content),
-                                    JSONExtractKeysAndValuesRaw(content, 'usage', 'rusage'),
-                                    JSONExtractKeysAndValuesRaw(content, 'usage', 'eusage'),
-                                    JSONExtractKeysAndValuesRaw(content, 'usage', 'usage')),
-                                []) AS members
+                            JSONExtract(if(json, content, ''), 'Tuple(
+                                qname String, hostname String, group String, owner String, job_name String, job_number String,
+                                account String, priority String, submission_time String, start_time String, end_time String,
+                                failed String, exit_status String, project String, department String, granted_pe String,
+                                slots String, task_number String, category String, pe_taskid String, arid String,
+                                ar_submission_time String, job_class String, cwd String, submit_cmd_line String, type String,
+                                usage Tuple(
+                                    rusage Tuple(
+                                        ru_wallclock String, ru_utime String, ru_stime String, ru_maxrss String,
+                                        ru_ixrss String, ru_ismrss String, ru_idrss String, ru_isrss String, ru_minflt String,
+                                        ru_majflt String, ru_nswap String, ru_inblock String, ru_oublock String,
+                                        ru_msgsnd String, ru_msgrcv String, ru_nsignals String, ru_nvcsw String,
+                                        ru_nivcsw String),
+                                    usage Tuple(cpu String, mem String, io String, iow String, maxvmem String,
+                                        maxrss String, wallclock String, ioops String),
+                                    eusage Tuple(cpu String, mem String, io String, iow String, maxvmem String,
+                                        maxrss String, wallclock String, ioops String)))') AS j,
+                            j.usage.rusage AS r,
+                            if(j.usage.eusage.cpu != '', j.usage.eusage, j.usage.usage) AS u  -- 9.1 and later, or 9.0
                         FROM suspect_lines
                     )
                 )

@@ -273,7 +273,7 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
     reason = re.sub(r" \(version [^)]*\).*$", "", reason)[:500]
     kind = _kind(code, reason, unanswered=isinstance(error, OperationalError) or not what)
     if kind is WarehouseUnreachable:
-        reason = _connection_reason(reason)
+        reason = _connection_reason(text) or reason
     return kind(f"{place}: {reason}", code)
 
 
@@ -298,7 +298,6 @@ def _kind(code: int, reason: str, *, unanswered: bool) -> type[WarehouseError]:
 
 
 def _connection_reason(text: str) -> str:
-    for sign in ("Connection refused", "Name or service not known", "timed out", "No route"):
-        if sign in text:
-            return sign.lower()
-    return text
+    signs = ("Connection refused", "Name or service not known", "timed out", "No route")
+    found = [sign for sign in (*signs, "Connection reset", "closed connection") if sign in text]
+    return found[0].lower() if found else ""

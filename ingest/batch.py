@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ingest import rowbinary
 from ingest.identity import Line
 from ingest.sources import is_ignored
 from ingest.tail import Block
@@ -35,7 +36,7 @@ class Frame:
         self, cluster: str, file_id: str, generation: int, block: Block, maxvmem_cap: float
     ) -> None:
         """Frame `block` of a file; `maxvmem_cap` in bytes."""
-        self._head = _text(cluster.encode()) + _text(file_id.encode())
+        self._head = rowbinary.text(cluster.encode()) + rowbinary.text(file_id.encode())
         self._generation = generation
         self._cap = struct.pack("<d", maxvmem_cap)
         self._pieces = self._frame(block)
@@ -55,24 +56,10 @@ class Frame:
             if end <= start:  # a line longer than that: up to its own end
                 end = data.find(b"\n", start) + 1 or len(data)
             place = struct.pack("<IQ", self._generation, block.offset + start)
-            yield self._head + place + _length(end - start)
+            yield self._head + place + rowbinary.length(end - start)
             yield view[start:end]
             yield self._cap
             start = end
-
-
-def _text(content: bytes) -> bytes:
-    return _length(len(content)) + content
-
-
-def _length(number: int) -> bytes:
-    """Encode an unsigned number as LEB128."""
-    encoded = bytearray()
-    while number > 0x7F:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
 
 
 def count(block: Block) -> Counts:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -29,7 +31,7 @@ TICK_SECONDS = 1.0
 SIGN_SECONDS = 10.0  # between two signs of life where nothing changes
 END_SECONDS = 40.0  # that the batches under way get when it is told to end
 LEAST_BLOCK_BYTES = 256 * 1024
-SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 AT_START = ("database", "metrics_port", "state_directory")  # settings that a restart applies
 
 
@@ -70,7 +72,7 @@ class Daemon:
         """Prepare; `shared` is an embedded database, `reread` gives the settings as they are."""
         self._settings = settings
         self._reread = reread or settings.reread
-        self._file = _signature(settings)
+        self._file = self._seen = _signature(settings)
         self._warehouses = Warehouses(shared)
         self._embedded = shared is not None
         self._followers: dict[str, Follower] = {}
@@ -79,7 +81,7 @@ class Daemon:
         self._events: Events | None = None
         self._close_metrics: Callable[[], None] = lambda: None
         self._written: dict[str, dict[str, object]] = {}
-        self._looked = self._signed = 0.0
+        self._signed = 0.0
         self._status = ""
 
     def __enter__(self) -> Self:
@@ -122,21 +124,26 @@ class Daemon:
     def tick(self, now: float | None = None) -> None:
         """Look after the threads, the settings and those who want to know."""
         now = time.time() if now is None else now
-        if time.monotonic() - self._looked >= self._settings.poll_seconds:
-            self._looked = time.monotonic()
-            if _signature(self._settings) != self._file:
-                self.reload()
+        self._look_at_settings()
         for cluster, follower in list(self._followers.items()):
             if not follower.is_alive():
                 log.error("cluster %s: its thread ended; starting it again", cluster)
                 self._follow(cluster)
         self._say(now)
 
+    def _look_at_settings(self) -> None:
+        """Read the file again when it has changed and nobody is writing it any more."""
+        now = _signature(self._settings)
+        if now != self._file and now == self._seen:
+            self.reload()
+        self._seen = now
+
     def reload(self) -> None:
         """Read the settings again; a file that cannot be leaves them as they were."""
         self._file = _signature(self._settings)
         try:
             new = self._reread()
+            _check_files(new, before=self._settings)
         except ConfigError as error:
             log.error("%s; the settings stay as they were", error)
             return
@@ -244,18 +251,16 @@ class Daemon:
 
 def run(settings: Settings) -> None:
     """Follow the files of all clusters until SIGTERM or SIGINT, as the service does."""
-    if not any(cluster.files for cluster in settings.clusters.values()):
-        raise ConfigError("no files to follow: name them in [clusters.NAME] files = [...]")
-    # Waited for, not handled: a handler could run while the thread it interrupts holds a lock.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    _check_files(settings)
     with ExitStack() as stack:
+        signals = stack.enter_context(_signals())
         shared = None
         if settings.database.startswith("chdb://"):
             shared = stack.enter_context(Warehouse(settings, create=True))
         with Daemon(settings, shared) as daemon:
             notify("READY=1")
             log.info("following the files of %s", ", ".join(settings.clusters))
-            _until_told_to_end(daemon)
+            _until_told_to_end(daemon, signals)
             notify("STOPPING=1")
         if daemon.stuck:  # in a statement that nobody answers: no thread can be ended from outside
             log.warning("ended; what was under way will be read again")
@@ -264,13 +269,42 @@ def run(settings: Settings) -> None:
     log.info("ended")
 
 
-def _until_told_to_end(daemon: Daemon) -> None:
+def _check_files(settings: Settings, before: Settings | None = None) -> None:
+    """Refuse settings without any file to follow, unless those `before` had none either."""
+    needed = before is None or any(cluster.files for cluster in before.clusters.values())
+    if needed and not any(cluster.files for cluster in settings.clusters.values()):
+        raise ConfigError("no files to follow: name them in [clusters.NAME] files = [...]")
+
+
+@contextmanager
+def _signals() -> Iterator[socket.socket]:
+    """Give a socket to read the numbers of signals from.
+
+    Nothing happens in a handler, which could run while the thread it interrupts holds a lock.
+    """
+    receiver, sender = socket.socketpair()
+    receiver.setblocking(False)
+    sender.setblocking(False)
+    before = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+    handlers = {number: signal.signal(number, lambda *_: None) for number in SIGNALS}
+    try:
+        yield receiver
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(before)
+        receiver.close()
+        sender.close()
+
+
+def _until_told_to_end(daemon: Daemon, signals: socket.socket) -> None:
     while True:
-        came = signal.sigtimedwait(SIGNALS, TICK_SECONDS)
-        if came and came.si_signo == signal.SIGHUP:
-            daemon.reload()
-        elif came:
+        ready, _, _ = select.select([signals], [], [], TICK_SECONDS)
+        came = set(signals.recv(100)) if ready else set()
+        if came & {signal.SIGTERM, signal.SIGINT}:
             return
+        if signal.SIGHUP in came:
+            daemon.reload()
         daemon.tick()
 
 

@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 SETTLED_SECONDS = 60.0  # a superseded file that has been still for this long has ended
 FIRST_RETRY, LAST_RETRY = 1.0, 60.0  # seconds until a file that could not be read is tried again
 
-Signature = tuple[int, int, int, int, int, bool]
+Group = list[tuple[Path, os.stat_result]]
+Signature = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Look:
     def signature(self) -> Signature:
         """Another one whenever the file has been touched."""
         at = self.status
-        return (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns, self.ended)
+        return (at.st_dev, at.st_ino, at.st_size, at.st_mtime_ns, at.st_ctime_ns)
 
 
 @dataclass
@@ -81,6 +82,7 @@ class Family:
         self.rotations: Counter[str] = Counter()
         self._tracked: dict[Path, Tracked] = {}
         self._present: dict[Path, Look] = {}
+        self._still: dict[Path, tuple[tuple[int, int], float]] = {}
         self._held: dict[Path, BinaryIO] = {}
         self._departed: list[_Departed] = []
 
@@ -107,12 +109,26 @@ class Family:
             return True
         if known.problem and time.monotonic() >= known.retry_at:
             return True
-        return known.signature != look.signature
+        torn = look.ended and known.waiting  # the end of a line that will not come any more
+        return known.signature != look.signature or bool(torn)
 
     def known(self, look: Look) -> Position | None:
         """Give where the last load of a path ended."""
         known = self._tracked.get(look.path)
         return known.at if known and known.at.offset and look.handle is None else None
+
+    def hold(self, look: Look) -> None:
+        """Keep a file that may be written open, for the time when its name is gone."""
+        held = self._held.get(look.path)
+        if look.handle or look.ended or held is not None and _inode(held) == look.inode:
+            return
+        try:
+            handle = look.path.open("rb")
+        except OSError:  # gone since: the next look finds it
+            return
+        if held is not None:
+            held.close()
+        self._held[look.path] = handle
 
     def loaded(self, look: Look, summary: Summary, packed: bool) -> None:
         """Remember what a load did."""
@@ -138,8 +154,6 @@ class Family:
             waiting=summary.waiting,
             partial_since=since if summary.waiting else 0.0,
         )
-        if not packed and not look.ended:
-            self._hold(look)
 
     def failed(self, look: Look, problem: str, seconds: float) -> bool:
         """Remember that a file could not be loaded, after some seconds; gives whether it is news.
@@ -183,22 +197,20 @@ class Family:
     def _find(self) -> dict[Path, Look]:
         found: dict[Path, Look] = {}
         for pattern in self.patterns:
-            found = {look.path: look for look in _group(expand([pattern]))} | found
+            group = _group(expand([pattern]))
+            looks = [Look(path, at, self._has_ended(path, at, group)) for path, at in group]
+            found = {look.path: look for look in looks} | found
+        self._still = {path: each for path, each in self._still.items() if path in found}
         by_age = sorted(found.values(), key=lambda look: look.status.st_mtime_ns)
         return {look.path: look for look in by_age}
 
-    def _hold(self, look: Look) -> None:
-        """Keep a file that is being written open, for the time when its name is gone."""
-        held = self._held.get(look.path)
-        if held is not None and _inode(held) == look.inode:
-            return
-        try:
-            handle = look.path.open("rb")
-        except OSError:  # gone since: the next look finds it
-            return
-        if held is not None:
-            held.close()
-        self._held[look.path] = handle
+    def _has_ended(self, path: Path, at: os.stat_result, group: Group) -> bool:
+        """Whether nothing is appended any more: seen so for a while, by no clock but our own."""
+        now = time.monotonic()
+        state = (at.st_size, at.st_mtime_ns)
+        before, since = self._still.get(path, (state, now))
+        self._still[path] = (state, since if before == state else now)
+        return now - self._still[path][1] > SETTLED_SECONDS and _is_superseded(path, at, group)
 
     def _notice_rename(self, path: Path, handle: BinaryIO) -> None:
         inode = _inode(handle)
@@ -260,28 +272,27 @@ class Family:
         self._departed.remove(departed)
 
 
-def _group(paths: list[Path]) -> list[Look]:
-    """Look at the files of one pattern and tell which of them have been superseded."""
-    found: list[tuple[Path, os.stat_result]] = []
+def _group(paths: list[Path]) -> Group:
+    """Look at the files of one pattern."""
+    found: Group = []
     for path in paths:
         try:
             found.append((path, path.stat()))
         except OSError:  # rotated away: its new name is found at the next look
             continue
-    return [Look(path, at, _has_ended(path, at, found)) for path, at in found]
+    return found
 
 
-def _has_ended(path: Path, at: os.stat_result, family: list[tuple[Path, os.stat_result]]) -> bool:
-    """Whether nothing is appended any more: `accounting`, whatever its age, is not `accounting.0`.
+def _is_superseded(path: Path, at: os.stat_result, group: Group) -> bool:
+    """Whether a newer file took its place: `accounting`, whatever its age, is not `accounting.0`.
 
     A line without its end is rejected in such a file, so that in doubt it is taken for live.
     """
-    beside = [(other, status) for other, status in family if other.parent == path.parent]
+    beside = [(other, status) for other, status in group if other.parent == path.parent]
     shortest = min(len(other.name) for other, _ in beside)
     only_short = [other for other, _ in beside if len(other.name) == shortest] == [path]
     newest = max(status.st_mtime_ns for _, status in beside)
-    still = time.time() - at.st_mtime > SETTLED_SECONDS
-    return still and at.st_mtime_ns < newest and not only_short
+    return at.st_mtime_ns < newest and not only_short
 
 
 def _inode(handle: BinaryIO) -> tuple[int, int]:

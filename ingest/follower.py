@@ -147,7 +147,7 @@ class Follower(threading.Thread):
     def _poll(self) -> None:
         """Look at every file once and load what is new."""
         if self._stopped.is_set():
-            return
+            raise LoadStopped("told to end")
         warehouse = self._prepared()
         self._audit(warehouse)
         looks = self.family.look()
@@ -186,6 +186,8 @@ class Follower(threading.Thread):
         control = Control(self._stopped.is_set, self.alive, self._committed, self._block_bytes)
         try:
             packed = look.handle is None and is_packed(look.path)
+            if not packed:
+                self.family.hold(look)
             summary = load_file(
                 warehouse,
                 self.cluster,
@@ -279,6 +281,7 @@ class Follower(threading.Thread):
                 log.error("cluster %s: a fault of the program", self.cluster, exc_info=error)
             log.error("cluster %s: %s: %s; trying again", self.cluster, state, text)
         self._enter(state, text if state != "crashed" else f"{type(error).__name__}: {text}")
+        self.family.look()  # what is written meanwhile, and renamed
         self._note(caught_up=False)
         self._release()
 

@@ -6,13 +6,13 @@ Of equal started lines one row is kept, with the place of any of them: a missing
 from __future__ import annotations
 
 import io
-import struct
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from clickhouse.connection import Warehouse
+from ingest import rowbinary
 
 LARGEST_TIME = 2**32 - 1
 SCRATCH = "looked_for_"  # tables of lines that are looked for; bound parameters would be too slow
@@ -49,20 +49,13 @@ def _scratch(warehouse: Warehouse, lines: Sequence[Line]) -> Iterator[str]:
     table = f"{SCRATCH}{uuid.uuid4().hex}"
     warehouse.command(f"CREATE TABLE {table} (offset UInt64, line String) ENGINE = Memory")
     try:
-        rows = b"".join(_row(line) for line in lines)
+        rows = b"".join(
+            rowbinary.uint64(line.offset) + rowbinary.text(line.content) for line in lines
+        )
         warehouse.insert(table, ("offset", "line"), io.BytesIO(rows))
         yield table
     finally:
         warehouse.command(f"DROP TABLE IF EXISTS {table}")
-
-
-def _row(line: Line) -> bytes:
-    length, encoded = len(line.content), bytearray()
-    while length > 0x7F:
-        encoded.append(length & 0x7F | 0x80)
-        length >>= 7
-    encoded.append(length)
-    return struct.pack("<Q", line.offset) + bytes(encoded) + line.content
 
 
 def _present(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import DataRefused, WarehouseMisconfigured
+from ingest import rowbinary
 from ingest.tail import Block
 
 MOST_REFUSED = 100  # lines of one block: more is a fault of the tables, not of the data
@@ -60,12 +62,17 @@ def reject(
     refused: list[tuple[Block, DataRefused]],
 ) -> None:
     """Keep refused lines with the rejects, each with what the database said of it."""
-    rows = [
-        (cluster, file_id, generation, block.offset, bytes(block.data).rstrip(b"\n"), _said(error))
+    place = rowbinary.text(cluster.encode()) + rowbinary.text(file_id.encode())
+    rows = b"".join(
+        place
+        + rowbinary.uint32(generation)
+        + rowbinary.uint64(block.offset)
+        + rowbinary.text(bytes(block.data).removesuffix(b"\n"))
+        + rowbinary.text(_said(error).encode())
         for block, error in refused
-    ]
+    )
     if rows:
-        warehouse.insert_rows("rejected_lines", COLUMNS, rows)
+        warehouse.insert("rejected_lines", COLUMNS, io.BytesIO(rows))
 
 
 def _said(error: DataRefused) -> str:

@@ -21,10 +21,10 @@ from pychart.explain import FIELDS, LATER_FIELDS, PARTS
 from tests import server as servers
 from tests.helpers import line, warehouse
 
-JOBS = 150
+JOBS = 120
 # a text is inserted as a whole: few examples of many lines each
 few = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     database=None,
@@ -108,7 +108,7 @@ def test_a_file_that_grows_gives_the_rows_that_it_gives_at_once(
 ) -> None:
     folder = tmp_path_factory.mktemp("grown")
 
-    @settings(few, max_examples=4)
+    @settings(few, max_examples=3)
     @given(st.lists(RECIPES, min_size=1, max_size=4), st.lists(seeds, min_size=1, max_size=3))
     def check(recipes: list[Recipe], cuts: list[int]) -> None:
         name = f"grown{len(list(folder.iterdir()))}"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from clickhouse import health
 from clickhouse.errors import ConfigError
@@ -19,6 +22,8 @@ from ingest.loader import load_file
 from pychart import verify
 from pychart.status import print_status, statuses
 from pychart.verify import print_verified
+from streamlit_app import filters
+from streamlit_app.warehouse import holder
 from tests.helpers import CLUSTER, line, load_bytes, warehouse
 
 
@@ -195,3 +200,26 @@ def test_verify_reads_the_ledger_batch_by_batch(
         assert fault.startswith(f"from byte 0 to {ends[0]:,} the ledger has ")
         path.write_bytes(path.read_bytes()[:-100])
         assert any("the file to" in each for each in verified(db, path, capsys))
+
+
+def test_the_data_page_says_up_to_when_and_what_disturbs(tmp_path: Path, sample: Path) -> None:
+    settings = settings_for(f"chdb://{tmp_path}/db", tmp_path)
+    folder = health.directory(settings)
+    moment = datetime.now(UTC).replace(hour=14, minute=3, second=20)
+    with warehouse(settings.database) as db, health.lock(folder, settings, CLUSTER):
+        load_file(db, CLUSTER, sample)
+        db.settings = settings
+        holder.use(db)
+        st.cache_resource.clear()
+        daemon_says(settings, caught_up=moment.timestamp())
+        page = AppTest.from_file(str(Path(filters.__file__).parent / "main.py")).run(timeout=30)
+        page.switch_page("views/loaded.py").run(timeout=30)
+        assert not page.exception
+        assert not page.error
+        said = [each.value.replace("\\", "") for each in page.caption]  # what Markdown shows
+        assert "c1: data up to 14:03:20 UTC" in said
+        daemon_says(settings, state="crashed", why="ZeroDivisionError: a fault")
+        page.run(timeout=30)
+        [shown] = [each.value.replace("\\", "") for each in page.error]
+        assert shown == "crashed: ZeroDivisionError: a fault"
+        holder.close()

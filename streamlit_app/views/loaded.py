@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import streamlit as st
 
+from clickhouse import health
 from streamlit_app import charts, data, shape, text
 from streamlit_app.cards import card, draw, nothing, page_header, show_table
 from streamlit_app.filters import Scope, current
+from streamlit_app.warehouse import holder
 
 NOTHING = "Nothing here."
+FRESHNESS_SECONDS = 5.0  # between two looks at what the daemon says
 
 
 def show(scope: Scope) -> None:
@@ -21,6 +26,7 @@ def show(scope: Scope) -> None:
     st.caption(
         f"Everything that was loaded{chosen}; of the filters, only the cluster applies here."
     )
+    _freshness()
     names = ("totals", "last_job", "sources", "reasons", "rejects", "flags", "ledger")
     answers = dict(zip(names, data.loaded(*names, clusters=scope.clusters), strict=True))
     _totals(answers["totals"], answers["last_job"], answers["sources"])
@@ -42,6 +48,36 @@ def show(scope: Scope) -> None:
         )
     _table_card("data_rejects", "Latest rejected lines", answers["rejects"])
     _table_card("data_ledger", "Latest batches", answers["ledger"])
+
+
+@st.fragment(run_every=FRESHNESS_SECONDS)
+def _freshness() -> None:
+    """Say up to when the data is, as the daemon of this host tells it, and what disturbs it."""
+    settings = holder.get().settings
+    found = [health.read(settings, cluster) for cluster in health.clusters(settings)]
+    for each in found:
+        if each is not None and each.state != "stopped":
+            _say_how(each)
+
+
+def _say_how(found: health.Health) -> None:
+    headline = f"{found.cluster}: data up to {_clock(found.caught_up)}"
+    if found.state == "loading":
+        headline += f"  ·  loading, about {found.eta:,.0f} s left"
+    elif found.lag_bytes:
+        headline += f"  ·  {found.lag_bytes:,} bytes behind"
+    for problem in found.problems():
+        title = f"Loading of {found.cluster} is disturbed"
+        st.error(text.plain(problem), title=title, icon=":material/sync_problem:")
+    st.caption(text.plain(headline))
+
+
+def _clock(seconds: float) -> str:
+    if not seconds:
+        return "no time yet"
+    moment = datetime.fromtimestamp(seconds, UTC)
+    today = datetime.now(UTC).date() == moment.date()
+    return f"{moment:%H:%M:%S} UTC" if today else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _totals(totals: pa.Table, last_job: pa.Table, sources: pa.Table) -> None:

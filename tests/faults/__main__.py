@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 import argparse
+import queue
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.faults import mutations
 from tests.faults.case import Verdict
-from tests.faults.matrix import Fault, all_faults, run
+from tests.faults.matrix import BOTH, Fault, all_faults, run
 from tests.faults.report import heading, row, write
 from tests.server import RunningServer, start
 
 
 def main() -> int:
-    """Run what the arguments say; 1 where a fault does not hold."""
+    """Run what the arguments say; 1 where a fault does not hold, or a mutation does no harm."""
     options = arguments()
-    chosen = [each for each in all_faults() if not options.only or each.number in options.only]
-    began, rows, well = time.monotonic(), [heading()], True
-    print("\n".join(heading().splitlines()), flush=True)
     with scratch(options.folder) as folder:
-        for which, engine, verdict, seconds in results(chosen, options, folder):
-            rows.append(row(which, engine, verdict, seconds))
-            well = well and verdict.holds
-            print(rows[-1], flush=True)
-            for complaint in verdict.complaints:
-                print(f"    {complaint}", file=sys.stderr, flush=True)
-    total = f"{'All hold' if well else 'NOT ALL HOLD'}; {(time.monotonic() - began) / 60:.1f} min."
+        if options.mutations:
+            return prove(options, folder)
+        return run_matrix(options, folder)
+
+
+def run_matrix(options: argparse.Namespace, folder: Path) -> int:
+    began, well = time.monotonic(), True
+    found: list[tuple[Fault, str, str]] = []
+    print(heading(), flush=True)
+    for which, engine, verdict, seconds in results(options, folder):
+        found.append((which, engine, row(which, engine, verdict, seconds)))
+        well = well and verdict.holds
+        print(found[-1][2], flush=True)
+        for complaint in verdict.complaints:
+            print(f"    {complaint}", file=sys.stderr, flush=True)
+    minutes = (time.monotonic() - began) / 60
+    total = (
+        f"{'All hold' if well else 'NOT ALL HOLD'}; {minutes:.1f} minutes, both engines at once."
+    )
     print(total)
     if options.write:
-        write("faults", "\n".join([*rows, "", total]))
+        in_order = sorted(found, key=lambda each: (each[0].number, each[0].name, each[1]))
+        write("faults", "\n".join([heading(), *(each[2] for each in in_order), "", total]))
     return 0 if well else 1
+
+
+def prove(options: argparse.Namespace, folder: Path) -> int:
+    """Take each check away in a copy of the program, and see that its fault does harm."""
+    lines = [mutations.heading()]
+    print(lines[0], flush=True)
+    chosen = [m for m in mutations.MUTATIONS if not options.only or m.fault in options.only]
+    for each in chosen:
+        mutations.mutated(each)  # all of them are there before the first one runs
+    harmless = 0
+    for each in chosen:
+        found = mutations.harm(each, folder)
+        harmless += not found or found.startswith("UNCLEAR")
+        lines.append(mutations.row(each, found))
+        print(lines[-1], flush=True)
+    if options.write:
+        write("mutations", "\n".join(lines))
+    return 1 if harmless else 0
 
 
 def arguments() -> argparse.Namespace:
@@ -45,6 +76,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--write", action="store_true", help="put the table into docs/reliability.md"
     )
+    parser.add_argument("--mutations", action="store_true", help="prove the checks instead")
     parser.add_argument("--folder", type=Path, help="scratch; kept, with what failed in it")
     return parser.parse_args()
 
@@ -61,14 +93,29 @@ def scratch(folder: Path | None) -> Iterator[Path]:
 
 
 def results(
-    chosen: list[Fault], options: argparse.Namespace, folder: Path
+    options: argparse.Namespace, folder: Path
 ) -> Iterator[tuple[Fault, str, Verdict, float]]:
-    with server_for(chosen, options, folder) as server:
+    """Run both engines side by side: most of the time is spent waiting."""
+    chosen = [each for each in all_faults() if not options.only or each.number in options.only]
+    found: queue.SimpleQueue[tuple[Fault, str, Verdict, float] | None] = queue.SimpleQueue()
+
+    def all_of(engine: str, server: RunningServer | None) -> None:
         for which in chosen:
-            for engine in which.engines:
-                if options.engine in (None, engine) and (which.quick or not options.quick):
-                    scale = which.quick if options.quick else options.scale
-                    yield which, engine, *run(which, engine, folder, server, scale)
+            if engine in which.engines and (which.quick or not options.quick):
+                scale = which.quick if options.quick else options.scale
+                found.put((which, engine, *run(which, engine, folder, server, scale)))
+        found.put(None)
+
+    engines = [options.engine] if options.engine else list(BOTH)
+    with server_for(chosen, options, folder) as server:
+        threads = [threading.Thread(target=all_of, args=(each, server)) for each in engines]
+        for thread in threads:
+            thread.start()
+        for _ in threads:
+            while (result := found.get()) is not None:
+                yield result
+        for thread in threads:
+            thread.join()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""One run of a fault: a fresh database, files beside it, the command, and the comparison at the end."""
+"""One run of a fault: a fresh database, files beside it, the command, the comparison at the end."""
 
 from __future__ import annotations
 
@@ -233,7 +233,7 @@ class Case:
         """EQ: these files' accepted lines are the rows, every line is counted, the ledger whole."""
         wanted = expect(contents or (self.file.read_bytes(),), ended=ended)
         records, rejects, ledger = (ask or self.query)(RECORDS, REJECTS, LEDGER)
-        rows = Counter(map(_row, records))
+        rows = Counter(map(as_row, records))
         refused = Counter((int(place), bytes.fromhex(line)) for place, line in rejects)
         self.verdict.lines += wanted.lines
         lost = (wanted.rows - rows).total() + (wanted.rejects - refused).total()
@@ -248,7 +248,8 @@ class Case:
             self.complain(complaint)
 
 
-def _row(found: Sequence[Any]) -> tuple[Any, ...]:
+def as_row(found: Sequence[Any]) -> tuple[Any, ...]:
+    """A row of `RECORDS` as the oracle has it."""
     job, submitted, task, start, end, owner, status, pe_task, cpu, name, offset = found
     row = (
         int(job),
@@ -363,7 +364,7 @@ class Watch:
         return [[tuple(row) for row in rows] for rows in answer]
 
     def wait(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> float:
-        """Wait until something is so, and complain where it does not become so; how long it took."""
+        """Wait until something is so, and complain where it does not come; how long it took."""
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             if not self.alive:

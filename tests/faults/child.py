@@ -117,11 +117,13 @@ def command(words: list[str]) -> None:
 def prepare(setup: Setup) -> None:
     """Change this process as `setup` says."""
     from clickhouse import connection
-    from ingest import loader
+    from ingest import daemon, loader
 
     if setup.block_bytes:
-        for name in ("EMBEDDED_BLOCK_BYTES", "SERVER_BLOCK_BYTES"):
-            replace(loader, name, setup.block_bytes)
+        for owner in (loader, daemon):
+            replace(owner, "EMBEDDED_BLOCK_BYTES", setup.block_bytes)
+            replace(owner, "SERVER_BLOCK_BYTES", setup.block_bytes)
+        replace(daemon, "LEAST_BLOCK_BYTES", setup.block_bytes)
     if setup.kill_at:
         _kill_at(connection.Warehouse, setup)
     if setup.swallow:

@@ -10,6 +10,7 @@ from tests.faults import content, tracing
 from tests.faults.case import Case
 from tests.faults.matrix import BOTH, EMBEDDED, fault
 
+RENAMES = ("rename", "renameat", "renameat2")
 SMALL = 16 * 1024  # bytes of a batch, so that a small file has many
 
 
@@ -41,7 +42,7 @@ def kill_loader(case: Case) -> None:
 def kill_daemon(case: Case) -> None:
     chance = random.Random(2)
     case.fresh(b"".join(content.lines(500)))
-    kills = case.times(100)
+    kills = case.times(50)
     for number in kills:
         process = case.start("watch", block_bytes=SMALL)
         until = time.monotonic() + chance.uniform(0.2, 1.5)
@@ -62,39 +63,38 @@ def kill_daemon(case: Case) -> None:
     case.verdict.runs = len(kills)
 
 
-@fault(2, "SIGKILL at every rename of the engine", EMBEDDED)
+@fault(2, "SIGKILL at every rename of the engine", EMBEDDED, quick=0.05)
 def kill_at_rename(case: Case) -> None:
-    at_each_call(case, "renames", "rename,renameat,renameat2")
+    at_each_call(case, RENAMES)
 
 
-@fault(2, "SIGKILL at writes of the engine", EMBEDDED)
+@fault(2, "SIGKILL at every write and fsync of the engine", EMBEDDED)
 def kill_at_write(case: Case) -> None:
-    at_each_call(case, "writes", "write,pwrite64,writev,pwritev,pwritev2,fsync,fdatasync")
+    at_each_call(case, ("write", "pwrite64", "writev", "fsync", "fdatasync"))
 
 
-def at_each_call(case: Case, what: str, calls: str) -> None:
-    """Kill at the n-th of these calls, for each n, beginning with a database of 300 lines."""
+def at_each_call(case: Case, calls: tuple[str, ...]) -> None:
+    """Kill at the n-th of these calls that a thread makes, for each n that one gets to."""
     written = content.lines(900)
     first, all_lines = b"".join(written[:300]), b"".join(written)
     case.fresh(first).must_load(block_bytes=SMALL)
     template = case.folder / "template"
     tracing.copy(case.database, template)
     case.file.write_bytes(all_lines)
-    total = tracing.count(case, calls, block_bytes=SMALL)
+    points = tracing.points(case, calls, block_bytes=SMALL)
     case.equal()
-    case.expect(total > 5, f"only {total} {what}")
-    numbers = range(1, total + 1)
-    step = max(1, round(total / max(1, case.times(120)[-1] + 1)))
-    for number in numbers[::step]:
+    case.expect(len(points) > 5, f"only {len(points)} calls")
+    killed, chosen = 0, points[:: max(1, round(len(points) / len(case.times(60))))]
+    for call, number in chosen:
         case.fresh(all_lines)
         tracing.copy(template, case.database)
-        ended = tracing.load(
-            case, f"inject={calls}:signal=SIGKILL:when={number}", block_bytes=SMALL
-        )
-        case.expect(ended == -signal.SIGKILL or number > total - 8, f"call {number}: ended {ended}")
+        rule = f"inject={call}:signal=SIGKILL:when={number}"
+        killed += tracing.load(case, rule, block_bytes=SMALL) == -signal.SIGKILL
         case.must_load(block_bytes=SMALL)
         case.equal()
-    case.verdict.note = f"{len(numbers[::step])} of {total}"
+    # which thread makes a call differs from run to run, so the last ones are not always reached
+    case.expect(killed > len(chosen) / 2, f"only {killed} kills of {len(chosen)}")
+    case.verdict.note = f"{killed} kills"
 
 
 @fault(3, "crash between each two steps of the order of writes", quick=0.5)
@@ -122,7 +122,7 @@ def terminated(case: Case) -> None:
     chance = random.Random(4)
     whole = b"".join(content.lines(20_000))
     longest = 0.0
-    for _ in case.times(20):
+    for _ in case.times(10):
         case.fresh(whole)
         with case.watch(block_bytes=256 * 1024) as watch:
             watch.wait(lambda: bool(watch.query("SELECT 1")), "up")  # noqa: B023 used at once
@@ -142,12 +142,12 @@ def failing_rename(case: Case) -> None:
         template = case.folder / "template"
         tracing.copy(case.database, template)
         case.file.write_bytes(whole)
-        total = tracing.count(case, "rename,renameat,renameat2", block_bytes=SMALL)
+        points = tracing.points(case, RENAMES, block_bytes=SMALL)
         for error in ("EIO", "ENOSPC"):
-            for number in list(range(1, total + 1))[:: max(1, round(1 / case.scale))]:
+            for call, number in points[:: max(1, round(1 / case.scale))]:
                 case.fresh(whole)
                 tracing.copy(template, case.database)
-                rule = f"inject=rename,renameat,renameat2:error={error}:when={number}"
+                rule = f"inject={call}:error={error}:when={number}"
                 tracing.load(case, rule, block_bytes=SMALL)
                 case.must_load(block_bytes=SMALL)
                 case.equal()

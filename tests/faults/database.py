@@ -1,4 +1,4 @@
-"""Faults of the database and the machine: full, restored, truncated, an odd setting, a wrong clock."""
+"""Faults of the database and the machine: full, restored, truncated, oddly set, a wrong clock."""
 
 from __future__ import annotations
 
@@ -154,9 +154,24 @@ def truncated(case: Case) -> None:
     case.equal()
 
 
+@fault(34, "a piece of rows and ledger gone from the middle", quick=1)
+def gap(case: Case) -> None:
+    """What the ledger says of later bytes does not hide that some before them are missing."""
+    case.fresh(b"".join(content.lines(900))).must_load(block_bytes=SMALL)
+    batches = case.query("SELECT start_offset, end_offset FROM ledger ORDER BY 1")[0]
+    start, end = batches[len(batches) // 2]
+    for table, place in (("accounting", "offset"), ("batches", "start_offset")):
+        case.query(
+            f"ALTER TABLE {table} DELETE WHERE {place} >= {start} AND {place} < {end}"
+            " SETTINGS mutations_sync = 2"
+        )
+    case.must_load()
+    case.equal(overlaps=True)
+
+
 @fault(35, "5 GB backlog under a limit of 512 MiB", SERVER)
 def backlog(case: Case) -> None:
-    """In a memory cgroup, as under systemd's MemoryMax; long lines, so that the server is not all."""
+    """In a memory cgroup, as under systemd's MemoryMax; long lines, so that there are fewer."""
     count = max(4, round(2_500_000 * case.scale))
     case.fresh()
     text = "-l " + "x" * 1_800

@@ -1,4 +1,4 @@
-"""Faults of the files: rotated, packed, truncated, rewritten, copied, unreadable, read without events."""
+"""Faults of the files: rotated, packed, truncated, rewritten, copied, unreadable, no events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from tests.faults import content, tracing
-from tests.faults.case import Case
+from tests.faults.case import Case, Watch
 from tests.faults.matrix import fault
 
 SMALL = 16 * 1024
@@ -48,7 +48,25 @@ def renamed(case: Case) -> None:
             else:
                 watch.wait_loaded(*whole)
         watch.wait_loaded(*whole)
+        whole += out_of_sight(case, watch, whole)
     case.equal(*whole)
+
+
+def out_of_sight(case: Case, watch: Watch, whole: list[bytes]) -> list[bytes]:
+    """Moved where no pattern finds it, with unread bytes and one more flush to come."""
+    unread, late = halves(300, 70_000)
+    elsewhere = case.folder / "elsewhere"
+    watch.signal(signal.SIGSTOP)
+    append(case.file, unread)
+    case.file.rename(elsewhere)
+    new = content.HEADER + content.record(99_999, content.BEGINNING)
+    case.file.write_bytes(new)
+    watch.signal(signal.SIGCONT)
+    time.sleep(0.5)
+    append(elsewhere, late)
+    whole[-1] += unread + late
+    watch.wait_loaded(*whole, new)
+    return [new]
 
 
 @fault(20, "rotated twice and gzipped while it is down", quick=1)
@@ -190,7 +208,7 @@ def broken_gzip(case: Case) -> None:
     bad = packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:]
     case.fresh(live)
     file = case.here / "accounting.1.gz"
-    with case.watch() as watch:
+    with case.watch(block_bytes=SMALL) as watch:
         watch.wait_loaded(live)
         for broken in (packed[: len(packed) // 2], bad):
             file.write_bytes(broken)

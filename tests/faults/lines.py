@@ -1,4 +1,4 @@
-"""Faults within the lines of a file: broken, torn, repeated, and more years than one insert likes."""
+"""Faults within a file's lines: broken, torn, repeated, of more years than one insert likes."""
 
 from __future__ import annotations
 

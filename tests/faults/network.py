@@ -45,22 +45,25 @@ def server_down(case: Case) -> None:
     first, second = b"".join(content.lines(300)), b"".join(content.lines(900, first=5_000))
     factor = 60
     case.fresh(first)
-    with Proxy(case.server.http_port) as proxy, case.through(proxy.port):
-        with case.watch(changes=("fast clock",)) as watch:
-            watch.wait_loaded()
-            proxy.rule = lambda request: Action(refuse=True)
-            with case.file.open("ab") as writer:
-                writer.write(second)
+    with (
+        Proxy(case.server.http_port) as proxy,
+        case.through(proxy.port),
+        case.watch(changes=("fast clock",)) as watch,
+    ):
+        watch.wait_loaded()
+        proxy.rule = lambda request: Action(refuse=True)
+        with case.file.open("ab") as writer:
+            writer.write(second)
+        time.sleep(1)
+        sizes, began = [], time.monotonic()
+        proxy.requests.clear()
+        while time.monotonic() - began < 3_600 / factor:
             time.sleep(1)
-            sizes, began = [], time.monotonic()
-            proxy.requests.clear()
-            while time.monotonic() - began < 3_600 / factor:
-                time.sleep(1)
-                sizes.append(resident(watch))
-            tries = [began, *proxy.requests, time.monotonic()]
-            proxy.rule = lambda request: None
-            watch.wait_loaded()
-            case.expect(watch.alive, "ended")
+            sizes.append(resident(watch))
+        tries = [began, *proxy.requests, time.monotonic()]
+        proxy.rule = lambda request: None
+        watch.wait_loaded()
+        case.expect(watch.alive, "ended")
     pauses = [(b - a) * factor for a, b in zip(tries, tries[1:], strict=False)]
     grown = max(sizes[5:]) - min(sizes[:5])
     case.expect(max(pauses) <= 75, f"a pause of {max(pauses):.0f} s")  # a minute and its own time
@@ -178,16 +181,19 @@ def wrong_password(case: Case) -> None:
     """The real server refuses; the offset stays; it is tried again each minute (fast clock)."""
     first, second = b"".join(content.lines(200)), b"".join(content.lines(200, first=5_000))
     case.fresh(first)
-    with Proxy(case.server.http_port) as proxy, case.through(proxy.port):
-        with case.watch(changes=("fast clock",)) as watch:
-            watch.wait_loaded()
-            proxy.rule = lambda request: Action(wrong_password=True)
-            halted(case, watch, second, first)
-            proxy.requests.clear()
-            time.sleep(3)  # three minutes of the daemon's
-            case.expect(len(proxy.requests) <= 40, f"{len(proxy.requests)} tries in three minutes")
-            proxy.rule = lambda request: None
-            watch.wait_loaded()
+    with (
+        Proxy(case.server.http_port) as proxy,
+        case.through(proxy.port),
+        case.watch(changes=("fast clock",)) as watch,
+    ):
+        watch.wait_loaded()
+        proxy.rule = lambda request: Action(wrong_password=True)
+        halted(case, watch, second, first)
+        proxy.requests.clear()
+        time.sleep(3)  # three minutes of the daemon's
+        case.expect(len(proxy.requests) <= 40, f"{len(proxy.requests)} tries in three minutes")
+        proxy.rule = lambda request: None
+        watch.wait_loaded()
     case.equal()
 
 

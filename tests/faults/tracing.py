@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -45,7 +46,16 @@ def load(case: Case, *rules: str, traced: Path | None = None, **setup: Any) -> i
     setting = Setup(environment={}, **setup)
     rule_words = [word for rule in rules for word in ("-e", rule)]
     only = ["-P", str(traced)] if traced else []
-    command = [strace(), "-f", "-qq", "-o", str(case.here / "trace"), *only, *rule_words]
+    command = [
+        strace(),
+        "-f",
+        "--seccomp-bpf",
+        "-qq",
+        "-o",
+        str(case.here / "trace"),
+        *only,
+        *rule_words,
+    ]
     product = [sys.executable, "-m", "tests.faults.child", json.dumps(asdict(setting))]
     with case.output.open("ab") as output:
         done = subprocess.run(
@@ -59,17 +69,18 @@ def load(case: Case, *rules: str, traced: Path | None = None, **setup: Any) -> i
     return done.returncode
 
 
-def count(case: Case, calls: str, **setup: Any) -> int:
-    """Load, and count how often these system calls are made."""
-    if code := load(case, f"trace={calls}", **setup):
+def points(case: Case, calls: tuple[str, ...], **setup: Any) -> list[tuple[str, int]]:
+    """Load, and list these system calls with the numbers that they get to in some thread."""
+    if code := load(case, f"trace={','.join(calls)}", **setup):
         case.complain(f"load under strace ended with {code}: {case.said()}")
-    names = calls.split(",")
-    text = (case.here / "trace").read_text(errors="replace")
-    return sum(
-        any(f" {name}(" in line for name in names)
-        for line in text.splitlines()
-        if "resumed>" not in line
-    )
+    counts: Counter[tuple[str, str]] = Counter()
+    for line in (case.here / "trace").read_text(errors="replace").splitlines():
+        thread, said = line.split(maxsplit=1)
+        counts[said.split("(")[0], thread] += 1  # the rest of an interrupted call begins otherwise
+    most = {
+        call: max((n for (c, _), n in counts.items() if c == call), default=0) for call in calls
+    }
+    return [(call, number) for call in calls for number in range(1, most[call] + 1)]
 
 
 @contextmanager

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Flag bits of a missing measure; schema/0016_accept.sql sets them.
-MAXVMEM_MISSING = 9
-MAXRSS_MISSING = 17
+from clickhouse.codes import FLAGS
 
 GIB = 1024**3
 KIB_PER_GIB = 1024**2
@@ -20,6 +18,7 @@ KIB_PER_GIB = 1024**2
 class Metric:
     """One measure: `sql` aggregates over the lines; `unit` is '', h, core-h, s, GiB, GiB s or %.
 
+    {share} in it is where a line's share counts in a split by metagroup, nothing in others.
     `formula` says in words what is computed; `needs` is the SQL condition a line must meet to be
     in it, so that a chart can say how many jobs a figure stands on.
     """
@@ -66,8 +65,15 @@ def _spread(name: str, column: str, what: str) -> dict[str, Metric]:
     }
 
 
-_HAS_MAXVMEM = f"is_executed AND NOT bitTest(flags, {MAXVMEM_MISSING})"
-_HAS_MAXRSS = f"is_executed AND NOT bitTest(flags, {MAXRSS_MISSING})"
+def _lacks(flag: str) -> str:
+    return f"NOT bitTest(flags, {FLAGS.index(flag)})"
+
+
+_HAS_MAXVMEM = f"is_executed AND {_lacks('maxvmem missing')}"
+_HAS_MAXRSS = f"is_executed AND {_lacks('ru_maxrss missing')}"
+_MEASURED = _lacks("reserved usage")
+_SHARED = "; by metagroup, its share of it"
+_JOB = "job_number, task_number, submission_time"
 
 METRICS: dict[str, Metric] = {
     "jobs": Metric("Executed jobs", "", "countIf(is_executed)", "attempts of jobs that started"),
@@ -78,31 +84,52 @@ METRICS: dict[str, Metric] = {
         "lines of jobs, whether they started or not",
         "is_attempt",
     ),
+    "distinct_jobs": Metric(
+        "Jobs",
+        "",
+        f"uniqExactIf(cityHash64(cluster, {_JOB}), is_executed)",
+        "jobs that started, however many attempts they took; each task of an array is one",
+    ),
+    "array_jobs": Metric(
+        "Array jobs",
+        "",
+        "uniqExactIf(cityHash64(cluster, job_number, submission_time),"
+        " is_executed AND task_number > 0)",
+        "array jobs of which a task started",
+        "is_executed AND task_number > 0",
+    ),
     "wall_hours": Metric(
         "Wall time",
         "h",
-        "ifNull(sumIf(wall_seconds, is_executed), 0) / 3600",
-        "sum of end − start",
+        "ifNull(sum(wall_seconds{share}), 0) / 3600",
+        f"sum of end − start{_SHARED}",
     ),
     "core_hours": Metric(
         "Core time",
         "core-h",
-        "ifNull(sumIf(core_seconds, is_executed), 0) / 3600",
-        "sum of slots × (end − start)",
+        "ifNull(sum(core_seconds{share}), 0) / 3600",
+        f"sum of slots × (end − start){_SHARED}",
+    ),
+    "lost_core_hours": Metric(
+        "Lost core time",
+        "core-h",
+        "ifNull(sumIf(core_seconds{share}, outcome != 'done'), 0) / 3600",
+        f"core time of attempts with another outcome than done{_SHARED}",
     ),
     "cpu_hours": Metric(
         "CPU time",
         "h",
-        "sum(cpu) / 3600",
-        "sum of cpu over all lines, those of parallel tasks too",
+        "sum(cpu{share}) / 3600",
+        f"sum of cpu over all lines, those of parallel tasks too{_SHARED}",
         "1",
     ),
     "cpu_efficiency": Metric(
         "CPU efficiency",
         "%",
-        "if(sumIf(core_seconds, is_executed) > 0,"
-        " 100 * sum(cpu) / sumIf(core_seconds, is_executed), NULL)",
-        "CPU time ÷ core time",
+        f"if(sumIf(core_seconds, {_MEASURED}) > 0,"
+        f" 100 * sumIf(cpu, {_MEASURED}) / sumIf(core_seconds, {_MEASURED}), NULL)",
+        "CPU time ÷ core time, of lines whose CPU time is not just what was reserved",
+        f"is_executed AND {_MEASURED}",
     ),
     "memory_avg": Metric(
         "Memory, average",

@@ -19,6 +19,7 @@ from importlib.resources import files
 from clickhouse.connection import Warehouse
 from clickhouse.errors import WarehouseError
 from clickhouse.settings import Settings
+from clickhouse.site import pieces
 
 UNKNOWN_TABLE = 60
 NOT_IMPLEMENTED = 48
@@ -27,7 +28,10 @@ FIRST_VIEW = 1000  # and views from here
 ATTEMPTS = 5  # to replace the parser, while another process may be at it
 
 # The SQL interface; the embedded engine shows it in its `default` too, where a plain client looks.
-INTERFACE = ("records", "jobs", "rejects", "ledger", "sources")
+INTERFACE = (
+    "records", "jobs", "rejects", "ledger", "sources", "submitted_jobs", "attempts", "campaigns",
+    "requests", "failed_codes", "exit_codes", "metagroups",
+)  # fmt: skip
 
 # The embedded engine does not replace a view in one step: two threads would meet in between.
 _one_at_a_time = threading.Lock()
@@ -59,17 +63,12 @@ def parser() -> list[Statement]:
 
 def views(settings: Settings) -> list[Statement]:
     """List the views in order, with what the settings say of the clusters written into them."""
-    pieces = {
-        "pe_class": pe_class_sql(settings),
-        "largest_node": largest_node_sql(settings),
-        "day": day_sql(settings),
-    }
-    # a view keeps the columns that its table had: a longer schema makes another view
-    ending = f"-- over schema {schema()[-1].number}\n"
-    return [
-        Statement(view.number, view.name, _fill(view.sql, pieces) + ending)
-        for view in _statements("views")
-    ]
+    texts = _statements("views")
+    # a view keeps the columns of what is below it: a longer schema or another view makes it anew
+    below = hashlib.sha256("".join(view.sql for view in texts).encode()).hexdigest()
+    ending = f"-- over schema {schema()[-1].number} and views {below}\n"
+    filled = pieces(settings)
+    return [Statement(each.number, each.name, _fill(each.sql, filled) + ending) for each in texts]
 
 
 def migrate(warehouse: Warehouse) -> list[str]:
@@ -192,45 +191,5 @@ def _statements(folder: str) -> list[Statement]:
     ]
 
 
-def _fill(sql: str, pieces: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: pieces[match.group(1)], sql)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def pe_class_sql(settings: Settings) -> str:
-    """Write the class of a parallel environment as the clusters' settings state it, '' if none."""
-    cases = [
-        f"cluster = {_literal(name)} AND match(granted_pe, {_literal(_regex(pattern))}),"
-        f" {_literal(kind)}"
-        for name, cluster in sorted(settings.clusters.items())
-        for pattern, kind in cluster.pe_classes.items()
-    ]
-    return f"multiIf({', '.join(cases)}, '')" if cases else "''"
-
-
-def _regex(pattern: str) -> str:
-    parts = [{"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern]
-    return f"^{''.join(parts)}$"
-
-
-def largest_node_sql(settings: Settings) -> str:
-    """Write the cores of the cluster's largest node, 0 where its settings do not say."""
-    cases = [
-        f"cluster = {_literal(name)}, {cluster.largest_node}"
-        for name, cluster in sorted(settings.clusters.items())
-        if cluster.largest_node
-    ]
-    return f"multiIf({', '.join(cases)}, 0)" if cases else "0"
-
-
-def day_sql(settings: Settings) -> str:
-    """Write the calendar day of `time` in the cluster's time zone, UTC where none is set."""
-    cases = [
-        f"cluster = {_literal(name)}, toDate(time, {_literal(cluster.timezone)})"
-        for name, cluster in sorted(settings.clusters.items())
-        if cluster.timezone != "UTC"
-    ]
-    return f"multiIf({', '.join(cases)}, toDate(time, 'UTC'))" if cases else "toDate(time, 'UTC')"
+def _fill(sql: str, filled: dict[str, str]) -> str:
+    return re.sub(r"\{(\w+)\}", lambda match: filled[match.group(1)], sql)

@@ -115,11 +115,11 @@ def ask(warehouse: Warehouse, question: Question) -> pa.Table:
 def values(warehouse: Warehouse, dimension: str, contains: str = "", limit: int = 100) -> list[str]:
     """List the values of a dimension that contain a text, those with most lines first."""
     _known(dimension, DIMENSIONS, "dimension")
-    column = _output(dimension)
     sql = (
-        f"SELECT {column} AS value FROM lines WHERE {column} != ''"
-        f" AND positionCaseInsensitiveUTF8({column}, {{contains:String}}) > 0"
-        " GROUP BY value ORDER BY count() DESC, value LIMIT {limit:UInt32}"
+        f"SELECT {_output(dimension)} AS value FROM {_lines([dimension])}"
+        f" GROUP BY {_key(dimension)}"
+        " HAVING value != '' AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
+        " ORDER BY count() DESC, value LIMIT {limit:UInt32}"
     )
     return [str(row[0]) for row in warehouse.rows(sql, {"contains": contains, "limit": limit})]
 
@@ -129,7 +129,7 @@ def to_sql(question: Question) -> tuple[str, dict[str, Any]]:
     question.check()
     parameters: dict[str, Any] = {}
     conditions = [*_period_sql(question.period, parameters)]
-    conditions += [_filter_sql(kept, parameters) for kept in question.filters]
+    conditions += [_filter_sql(kept, question, parameters) for kept in question.filters]
     if question.limit is not None:
         parameters["limit"] = question.limit
     ranked = next((n for n in question.dimensions if not DIMENSIONS[n].is_time), None)
@@ -144,11 +144,22 @@ def to_sql(question: Question) -> tuple[str, dict[str, Any]]:
 
 def _select(question: Question, conditions: list[str]) -> str:
     columns = [f"{_output(name)} AS d{i}" for i, name in enumerate(question.dimensions)]
-    columns += [f"{METRICS[name].sql} AS m{i}" for i, name in enumerate(question.metrics)]
-    sql = f"SELECT {', '.join(columns)} FROM lines{_where(conditions)}"
+    columns += [f"{_measured(name, question)} AS m{i}" for i, name in enumerate(question.metrics)]
+    sql = f"SELECT {', '.join(columns)} FROM {_lines(question.dimensions)}{_where(conditions)}"
     if question.dimensions:
-        sql += f" GROUP BY {', '.join(f'd{i}' for i in range(len(question.dimensions)))}"
+        sql += f" GROUP BY {', '.join(map(_key, question.dimensions))}"
     return sql + f" ORDER BY {_order(question)}"
+
+
+def _lines(dimensions: Iterable[str]) -> str:
+    """Write the lines, those with several values of a dimension once for each."""
+    many = [DIMENSIONS[name].array_join for name in dimensions if DIMENSIONS[name].is_many]
+    return " ARRAY JOIN ".join(["lines", *many])
+
+
+def _measured(metric: str, question: Question) -> str:
+    share = " * share" if "metagroup" in question.dimensions else ""
+    return METRICS[metric].sql.replace("{share}", share)
 
 
 def _order(question: Question) -> str:
@@ -164,8 +175,9 @@ def _direction(question: Question) -> str:
 def _top_sql(question: Question, ranked: str, conditions: list[str]) -> str:
     column = DIMENSIONS[ranked].sql
     return (
-        f"{column} IN (SELECT {column} FROM lines{_where(conditions)} GROUP BY {column}"
-        f" ORDER BY {METRICS[question.metrics[0]].sql} {_direction(question)}, {column}"
+        f"{column} IN (SELECT {column} FROM {_lines(question.dimensions)}{_where(conditions)}"
+        f" GROUP BY {column}"
+        f" ORDER BY {_measured(question.metrics[0], question)} {_direction(question)}, {column}"
         " LIMIT {limit:UInt32})"
     )
 
@@ -174,10 +186,16 @@ def _where(conditions: list[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
 
 
-def _output(dimension: str) -> str:
-    """Write a dimension as it is shown: names are bytes in the file, and any of them may occur."""
+def _key(dimension: str) -> str:
+    """Write what rows are grouped by: names are bytes in the file, and any of them may occur."""
     chosen = DIMENSIONS[dimension]
-    return f"toValidUTF8({chosen.sql})" if chosen.type == "String" else chosen.sql
+    of_file = chosen.type == "String" and not chosen.is_many
+    return f"toValidUTF8({chosen.sql})" if of_file else chosen.sql
+
+
+def _output(dimension: str) -> str:
+    """Write a dimension as it is shown, one value for each group."""
+    return DIMENSIONS[dimension].shown or _key(dimension)
 
 
 def _period_sql(period: Period, parameters: dict[str, Any]) -> Iterable[str]:
@@ -190,12 +208,19 @@ def _period_sql(period: Period, parameters: dict[str, Any]) -> Iterable[str]:
         yield "day < {end:Date} AND time < toDateTime({end:Date}, 'UTC') + 86400"
 
 
-def _filter_sql(kept: Filter, parameters: dict[str, Any]) -> str:
+def _filter_sql(kept: Filter, question: Question, parameters: dict[str, Any]) -> str:
     dimension = DIMENSIONS[kept.dimension]
     name = f"f{len(parameters)}"
     parameters[name] = [_typed(value, kept.dimension) for value in kept.values]
-    operator = "NOT IN" if kept.exclude else "IN"
-    return f"{_output(kept.dimension)} {operator} {{{name}:Array({dimension.type})}}"
+    values = f"{{{name}:Array({dimension.type})}}"
+    if not dimension.is_many:
+        return f"{_key(kept.dimension)} {'NOT IN' if kept.exclude else 'IN'} {values}"
+    has = dimension.has.replace("{values}", values)
+    if kept.exclude:
+        return f"NOT {has}"
+    # of a line with several, a split shows the values that were asked for
+    split = kept.dimension in question.dimensions
+    return f"{has} AND has({values}, {_output(kept.dimension)})" if split else has
 
 
 def _typed(value: str, dimension: str) -> str | int | date:

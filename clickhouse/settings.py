@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from pydantic import (
     PrivateAttr,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
@@ -34,6 +36,7 @@ from clickhouse.errors import ConfigError
 DEFAULT_FILE = Path("pychart.toml")
 DEFAULT_DATABASE = "chdb://pychart-data"
 DEFAULT_CLUSTER = "default"
+FIRST_DAY, NO_END = date(1970, 1, 1), date(2149, 6, 6)  # that ClickHouse's Date has
 
 
 def _time_zone(name: str) -> str:
@@ -74,8 +77,110 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+def _name(name: str) -> str:
+    if not name:
+        raise ValueError("a name cannot be empty")
+    return name
+
+
+def _day(day: date) -> date:
+    if not FIRST_DAY <= day <= NO_END:
+        raise ValueError(f"{day} is not from {FIRST_DAY} to {NO_END}")
+    return day
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Pattern = Annotated[str, AfterValidator(_pattern)]
+Day = Annotated[date, AfterValidator(_day)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SubClusterSettings(_Strict):
+    """Some machines of a cluster: the lines whose host or queue matches a pattern, with * and ?."""
+
+    hosts: tuple[Pattern, ...] = ()
+    queues: tuple[Pattern, ...] = ()
+
+    @model_validator(mode="after")
+    def _any_pattern(self) -> SubClusterSettings:
+        if not self.hosts and not self.queues:
+            raise ValueError("needs patterns of hosts or queues")
+        return self
+
+
+class Member(_Strict):
+    """A user or a group in a metagroup, perhaps for a time, in part, or on some clusters only."""
+
+    user: Name | None = None
+    group: Name | None = None
+    since: Day = FIRST_DAY
+    until: Day = NO_END  # the first day on which it is none any more
+    share: float = Field(default=1, gt=0, le=1)  # of its usage that counts here
+    clusters: tuple[str, ...] = ()  # none means those of the metagroup
+
+    @model_validator(mode="after")
+    def _possible(self) -> Member:
+        if (self.user is None) == (self.group is None):
+            raise ValueError("needs either a user or a group")
+        if self.since >= self.until:
+            raise ValueError(f"since {self.since} is not before until {self.until}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """`user` or `group`."""
+        return "user" if self.group is None else "group"
+
+    @property
+    def name(self) -> str:
+        """Name of the user or the group."""
+        return self.user or self.group or ""
+
+    def meets(self, other: Member) -> bool:
+        """Tell whether both say something of the same lines."""
+        return (
+            (self.kind, self.name) == (other.kind, other.name)
+            and max(self.since, other.since) < min(self.until, other.until)
+            and (
+                not self.clusters
+                or not other.clusters
+                or bool({*self.clusters} & {*other.clusters})
+            )
+        )
+
+
+class MetagroupSettings(_Strict):
+    """A laboratory, a faculty: users and groups, which can be in several metagroups."""
+
+    groups: tuple[Name, ...] = ()
+    users: tuple[Name, ...] = ()
+    members: tuple[Member, ...] = ()  # those with a date, a share or clusters of their own
+    clusters: tuple[str, ...] = ()  # on which all of it applies; none means all
+
+    @model_validator(mode="after")
+    def _each_once(self) -> MetagroupSettings:
+        seen: dict[tuple[str, str], list[Member]] = {}
+        for member in self.entries:
+            before = seen.setdefault((member.kind, member.name), [])
+            if any(member.meets(other) for other in before):
+                raise ValueError(f"{member.kind} {member.name!r} is there twice at the same time")
+            before.append(member)
+        return self
+
+    @property
+    def entries(self) -> tuple[Member, ...]:
+        """All members in one form."""
+        return (
+            *(Member(group=name, clusters=self.clusters) for name in self.groups),
+            *(Member(user=name, clusters=self.clusters) for name in self.users),
+            *(
+                member if member.clusters else member.model_copy(update={"clusters": self.clusters})
+                for member in self.members
+            ),
+        )
 
 
 class ClusterSettings(_Strict):
@@ -83,9 +188,9 @@ class ClusterSettings(_Strict):
 
     timezone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
     files: tuple[str, ...] = ()  # globs; rotated and compressed ones belong to the family
-    pe_classes: dict[
-        Annotated[str, AfterValidator(_pattern)], Literal["single-node", "multi-node"]
-    ] = {}  # PE name, with * and ?, to class
+    # PE name, with * and ?, to class; the first that matches decides
+    pe_classes: dict[Pattern, Literal["single-node", "multi-node"]] = {}
+    sub_clusters: dict[Name, SubClusterSettings] = {}  # the first that matches decides
     largest_node: int = Field(default=0, ge=0)  # cores of the largest node; 0 = not known
     maxvmem_cap: float = Field(default=2.0**50, gt=0)  # bytes; a larger maxvmem is a broken counter
 
@@ -101,6 +206,7 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = None
     database_password_file: Path | None = None
     clusters: dict[str, ClusterSettings] = {}
+    metagroups: dict[Name, MetagroupSettings] = {}
     poll_seconds: float = Field(default=5.0, gt=0, le=3600)  # between two looks at followed files
     query_seconds: int = Field(default=60, gt=0)  # after which a question is given up
     metrics_port: int = Field(default=0, ge=0, le=65535)  # of the daemon, on the loopback; 0 = none
@@ -119,6 +225,15 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Let the environment win over the file, which arrives as arguments."""
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _known_clusters(self) -> Settings:
+        known = {*self.clusters, DEFAULT_CLUSTER}
+        for name, metagroup in self.metagroups.items():
+            for cluster in (c for member in metagroup.entries for c in member.clusters):
+                if cluster not in known:
+                    raise ValueError(f"metagroups.{name}.clusters: there is no cluster {cluster!r}")
+        return self
 
     def cluster(self, name: str) -> ClusterSettings:
         """Give the settings of one cluster, the defaults where it is not configured."""
@@ -180,4 +295,4 @@ def _first_fault(error: ValidationError) -> str:
     text = str(fault["msg"]).removeprefix("Value error, ")
     given = fault["input"]
     shown = "" if isinstance(given, dict) or repr(given) in text else f", not {given!r}"
-    return f"{place}: {text}{shown}"
+    return f"{place}: {text}{shown}" if place else text

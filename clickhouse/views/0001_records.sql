@@ -36,8 +36,5 @@ SELECT
     submission_us, start_us, end_us,  -- µs after submission_time, start_time and end_time
     layout,                           -- number of fields on the line; 0 = a JSON object
     -- what is unusual about the line, in words; the bits are set in parser/0012_accept.sql
-    arrayMap(bit -> ['no wall time', 'no wait time', 'clock skew', 'unknown layout', 'hole', 'still running', 'colons',
-        'reserved usage', 'slots missing', 'maxvmem missing', 'cpu missing', 'mem missing', 'io missing', 'iow missing',
-        'ru_wallclock missing', 'ru_utime missing', 'ru_stime missing', 'ru_maxrss missing', 'no end'][bit + 1],
-        bitPositionsToArray(accounting.flags)) AS flags
+    arrayMap(bit -> {flag_names}[bit + 1], bitPositionsToArray(accounting.flags)) AS flags
 FROM accounting FINAL

@@ -12,6 +12,6 @@ FROM
         max((if(pe_taskid = '', start, 0), if(pe_taskid = '', toUInt32(end_time), 0)))
             OVER (PARTITION BY cluster, job_number, task_number ORDER BY start) AS latest
     FROM accounting FINAL
-    WHERE granted_pe != '' AND (cluster, job_number, task_number) IN
-        (SELECT cluster, job_number, task_number FROM accounting WHERE pe_taskid != '')
+    -- by job_number alone, the cheapest set: attempts of other jobs of that number do no harm
+    WHERE granted_pe != '' AND job_number IN (SELECT job_number FROM accounting WHERE pe_taskid != '')
 )

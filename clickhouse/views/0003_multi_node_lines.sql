@@ -3,4 +3,4 @@ CREATE OR REPLACE VIEW multi_node_lines AS
 SELECT arrayJoin(groupArray(record_id)) AS record_id
 FROM attempt_lines
 GROUP BY cluster, job_number, task_number, attempt_start
-HAVING uniqExact(hostname) > 1
+HAVING min(hostname) != max(hostname)

@@ -1,0 +1,239 @@
+"""Writes what the settings and `codes` say into SQL: the pieces that the views are filled with.
+
+So that what the settings say of a site applies at query time, and editing it needs no reload.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from zoneinfo import ZoneInfo
+
+from clickhouse import codes
+from clickhouse.requests import LAMBDAS
+from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings
+
+WORD_BITS = 64
+Guard = tuple[tuple[str, ...], date, date]  # clusters, since, until
+
+
+def pieces(settings: Settings) -> dict[str, str]:
+    """Give the SQL for each {name} in a view."""
+    return {
+        "day": day_sql(settings),
+        "pe_class": pe_class_sql(settings),
+        "largest_node": largest_node_sql(settings),
+        "sub_cluster": sub_cluster_sql(settings),
+        "metagroup_entries": metagroup_entries_sql(settings),
+        "metagroup_names": _texts(settings.metagroups),
+        "metagroup_ids": metagroup_ids_sql(settings),
+        "metagroup_shares": metagroup_shares_sql(settings),
+        "failed_numbers": _array(codes.FAILED),
+        "failed_meanings": _texts(codes.FAILED.values()),
+        "exit_numbers": _array(codes.EXITS),
+        "exit_meanings": _texts(codes.EXITS.values()),
+        "flag_names": _texts(codes.FLAGS),
+        "request_lambdas": LAMBDAS.strip(),
+    }
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _array(values: Iterable[object]) -> str:
+    return f"[{', '.join(str(value) for value in values)}]"
+
+
+def _texts(values: Iterable[str]) -> str:
+    return f"CAST({_array(_literal(value) for value in values)}, 'Array(String)')"
+
+
+def _by_cluster(cases: Mapping[str, str], otherwise: str) -> str:
+    """Choose by the line's cluster."""
+    parts = [f"cluster = {_literal(name)}, {sql}" for name, sql in sorted(cases.items())]
+    return f"multiIf({', '.join(parts)}, {otherwise})" if parts else otherwise
+
+
+def day_sql(settings: Settings) -> str:
+    """Write the calendar day of `time` in the cluster's time zone, UTC where none is set."""
+    cases = {
+        name: f"toDate(time, {_literal(cluster.timezone)})"
+        for name, cluster in settings.clusters.items()
+        if cluster.timezone != "UTC"
+    }
+    return _by_cluster(cases, "toDate(time, 'UTC')")
+
+
+def pe_class_sql(settings: Settings) -> str:
+    """Write the class of a parallel environment as the clusters' settings state it, '' if none."""
+    cases = [
+        f"cluster = {_literal(name)} AND match(granted_pe, {_literal(_regex([pattern]))}),"
+        f" {_literal(kind)}"
+        for name, cluster in sorted(settings.clusters.items())
+        for pattern, kind in cluster.pe_classes.items()
+    ]
+    return f"multiIf({', '.join(cases)}, '')" if cases else "''"
+
+
+def _regex(patterns: Iterable[str], before: str = "") -> str:
+    parts = [
+        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
+        for pattern in patterns
+    ]
+    return f"(?s)^{before}(?:{'|'.join(parts)})$"
+
+
+def largest_node_sql(settings: Settings) -> str:
+    """Write the cores of the cluster's largest node, 0 where its settings do not say."""
+    cases = {
+        name: str(cluster.largest_node)
+        for name, cluster in settings.clusters.items()
+        if cluster.largest_node
+    }
+    return _by_cluster(cases, "0")
+
+
+def sub_cluster_sql(settings: Settings) -> str:
+    """Write the name of the line's sub-cluster, '' where no pattern matches."""
+    cases = {
+        name: _named(cluster.sub_clusters)
+        for name, cluster in settings.clusters.items()
+        if cluster.sub_clusters
+    }
+    return _by_cluster(cases, "''")
+
+
+def _named(sub_clusters: Mapping[str, SubClusterSettings]) -> str:
+    hosts = _first_match("hostname", [each.hosts for each in sub_clusters.values()])
+    queues = _first_match("qname", [each.queues for each in sub_clusters.values()])
+    names = _array(map(_literal, [*sub_clusters, ""]))
+    return f"CAST({names}, 'Array(LowCardinality(String))')[1 + least({hosts}, {queues})]"
+
+
+def _first_match(column: str, patterns: Sequence[tuple[str, ...]]) -> str:
+    """Write the number of the first patterns that match, as many as there are if none does.
+
+    It is a chain of functions of one column, which the engine computes once for each name in a
+    dictionary, not for each line.
+    """
+    chosen = {number: each for number, each in enumerate(patterns) if each}
+    chain = f"concat('-', {column})"  # a name with - before it is no number yet
+    for number, each in chosen.items():
+        chain = f"replaceRegexpOne({chain}, {_literal(_regex(each, '-'))}, '{number}')"
+    known = f"{_texts(map(str, chosen))}, {_array(chosen)}"
+    none = f"toUInt16({len(patterns)})"
+    return f"transform({chain}, {known}, {none})" if chosen else none
+
+
+def _entries(settings: Settings) -> Iterator[tuple[int, str, Member]]:
+    """List the members of all metagroups, with the number and the name of theirs."""
+    for number, (name, metagroup) in enumerate(settings.metagroups.items(), 1):
+        for member in metagroup.entries:
+            yield number, name, member
+
+
+def metagroup_entries_sql(settings: Settings) -> str:
+    """Write the rows of the view `metagroups`."""
+    return _array(
+        f"({_literal(cluster)}, {_literal(name)}, {_literal(member.kind)}, {_literal(member.name)},"
+        f" '{member.since}', '{member.until}', {member.share})"
+        for _, name, member in _entries(settings)
+        for cluster in member.clusters or ("",)
+    )
+
+
+def metagroup_ids_sql(settings: Settings) -> str:
+    """Write the numbers of the line's metagroups, in order; [0] where it is in none.
+
+    Each user and each group has its metagroups as the bits of words, looked up once for each name
+    in a dictionary: what is left to do for each line are a few operations on numbers.
+    """
+    return _concat([f"bitPositionsToArray({word})" for word in _words(settings)])
+
+
+def metagroup_shares_sql(settings: Settings) -> str:
+    """Write the share of the line's usage in each of its metagroups: a user's own outweighs."""
+    return _concat(
+        [
+            f"arrayMap(bit -> {_share(settings, number)}, bitPositionsToArray({word}))"
+            for number, word in enumerate(_words(settings))
+        ],
+        plus=0,
+    )
+
+
+def _concat(words: Sequence[str], plus: int = WORD_BITS) -> str:
+    """Join what each word gives, with the numbers going on from one word to the next."""
+    parts = [
+        f"arrayMap(bit -> bit + {plus * number}, {sql})" if plus * number else sql
+        for number, sql in enumerate(words)
+    ]
+    return f"arrayConcat({', '.join(parts)})" if parts[1:] else parts[0]
+
+
+def _words(settings: Settings) -> list[str]:
+    """Write the words of a line: 64 metagroups each, and bit 0 of the first one for none."""
+    count = 1 + len(settings.metagroups) // WORD_BITS
+    words = [
+        f"bitOr({_bits(settings, number, 'user')}, {_bits(settings, number, 'group')})"
+        for number in range(count)
+    ]
+    none = " AND ".join(f"{word} = 0" for word in words)
+    return [f"({words[0]} + ({none}))", *words[1:]]
+
+
+def _bits(settings: Settings, word: int, kind: str, share: float | None = None) -> str:
+    """Write the bits that a line has by its user or its group, of any share or of one."""
+    bits: dict[Guard, dict[str, int]] = {}
+    for number, _, member in _entries(settings):
+        if (number // WORD_BITS, member.kind) == (word, kind) and share in (None, member.share):
+            names = bits.setdefault((member.clusters, member.since, member.until), {})
+            names[member.name] = names.get(member.name, 0) | 1 << number % WORD_BITS
+    column = "owner" if kind == "user" else "`group`"
+    sql = "toUInt64(0)"
+    for guard, names in bits.items():
+        values = f"CAST({_array(names.values())}, 'Array(UInt64)')"
+        found = f"transform({column}, {_texts(names)}, {values}, toUInt64(0))"
+        sql = f"bitOr({sql}, {_guarded(settings, guard, found)})"
+    return sql
+
+
+def _share(settings: Settings, word: int) -> str:
+    cases = [
+        f"bitTest({_bits(settings, word, kind, share)}, bit), toFloat64({share})"
+        for kind in ("user", "group")
+        for share in sorted(
+            {
+                member.share
+                for number, _, member in _entries(settings)
+                if (number // WORD_BITS, member.kind) == (word, kind)
+            }
+        )
+    ]
+    return f"multiIf({', '.join(cases)}, toFloat64(1))" if cases else "toFloat64(1)"
+
+
+def _guarded(settings: Settings, guard: Guard, sql: str) -> str:
+    """Make a number 0 on lines of other clusters and days."""
+    clusters, since, until = guard
+    conditions = []
+    if clusters:
+        conditions.append(f"(cluster IN ({', '.join(map(_literal, clusters))}))")
+    if since > FIRST_DAY:
+        conditions.append(f"(toUInt32(time) >= {_midnight(settings, clusters, since)})")
+    if until < NO_END:
+        conditions.append(f"(toUInt32(time) < {_midnight(settings, clusters, until)})")
+    return " * ".join([*conditions, sql])
+
+
+def _midnight(settings: Settings, clusters: Sequence[str], day: date) -> str:
+    """Write when a day begins in the cluster's time zone: the same as `day`, and faster."""
+    begins = {
+        name: int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp())
+        for name in clusters or settings.clusters
+        if (zone := settings.cluster(name).timezone) != "UTC"
+    }
+    utc = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    return _by_cluster({name: str(second) for name, second in begins.items()}, str(utc))

@@ -138,7 +138,7 @@ class Family:
             self._drained(look, summary)
             return
         before = self._tracked.get(look.path, Tracked())
-        if packed and not before.file_id and self._knows(summary.file_id):
+        if packed and before.signature is None and self._knows(summary.file_id, look.path):
             self.rotations["compressed"] += 1
         same_file = before.signature is not None and before.signature[:2] == look.inode
         if same_file and before.size > look.status.st_size:
@@ -154,6 +154,12 @@ class Family:
             waiting=summary.waiting,
             partial_since=since if summary.waiting else 0.0,
         )
+
+    def committed(self, look: Look, summary: Summary) -> None:
+        """Note how far the load under way is."""
+        if look.handle is None:
+            known = self._tracked.setdefault(look.path, Tracked())
+            known.file_id, known.at, known.waiting = summary.file_id, summary.at, 0
 
     def failed(self, look: Look, problem: str, seconds: float) -> bool:
         """Remember that a file could not be loaded, after some seconds; gives whether it is news.
@@ -226,8 +232,9 @@ class Family:
             log.info("%s: its name is gone; what is left of it is read", path)
             self._departed.append(_Departed(path, handle))
 
-    def _knows(self, file_id: str) -> bool:
-        return any(known.file_id == file_id for known in self._tracked.values())
+    def _knows(self, file_id: str, unless: Path) -> bool:
+        others = (known for path, known in self._tracked.items() if path != unless)
+        return any(known.file_id == file_id for known in others)
 
     def _reads_elsewhere(self, file_id: str) -> bool:
         """Whether a file that has a name, and was read as it is now, has this content."""

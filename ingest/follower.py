@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -167,6 +168,7 @@ class Follower(threading.Thread):
         if self._applied is not settings:
             self._warehouse.settings = settings
             migrate(self._warehouse)
+            self.health.rejects_in_all = ledger.rejects(self._warehouse, self.cluster)
             self.family.patterns = settings.cluster(self.cluster).files
             self._applied = settings
         return self._warehouse
@@ -176,14 +178,14 @@ class Follower(threading.Thread):
         now = time.monotonic()
         if now >= self._audit_at:
             self.family.forget_unless(ledger.extents(warehouse, self.cluster))
-            self.health.rejects_in_all = ledger.rejects(warehouse, self.cluster)
             self._audit_at = now + AUDIT_SECONDS
 
     def _load(self, warehouse: Warehouse, look: Look) -> None:
         """Load one file; one that cannot be read leaves the others alone."""
         began = time.monotonic()
         self._loading.begin(look)
-        control = Control(self._stopped.is_set, self.alive, self._committed, self._block_bytes)
+        committed = partial(self._committed, look)
+        control = Control(self._stopped.is_set, self.alive, committed, self._block_bytes)
         try:
             packed = look.handle is None and is_packed(look.path)
             if not packed:
@@ -215,7 +217,7 @@ class Follower(threading.Thread):
             self._enter("loading")
         self.health.rate, self.health.eta = self._loading.rate, self._loading.eta
 
-    def _committed(self, summary: Summary) -> None:
+    def _committed(self, look: Look, summary: Summary) -> None:
         new = self._loading.new_in(summary)
         health = self.health
         health.read_bytes += new.offset - new.start
@@ -227,6 +229,8 @@ class Follower(threading.Thread):
         health.insert_seconds += new.insert_seconds
         health.last_commit = time.time()
         health.rate, health.eta = self._loading.rate, self._loading.eta
+        self.family.committed(look, summary)
+        health.files = self.family.health()
         self._progressed = True
         self.alive()
         log.info(

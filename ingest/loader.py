@@ -322,6 +322,7 @@ class _Loader:
         self.at = ledger.Position(
             self.at.generation, last.end_offset, last.tail_hash, last.start_offset
         )
+        self.summary.at = self.at
         self.control.committed(self.summary)
 
     def _account(self, sent: _Sent, arrived: tuple[int, int]) -> ledger.Batch:

@@ -97,6 +97,7 @@ class Daemon:
         for cluster in self._settings.clusters:
             self._follow(cluster)
         self._listen()
+        self._say(time.time())
         return self
 
     def __exit__(self, *_: object) -> None:

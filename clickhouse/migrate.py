@@ -74,7 +74,31 @@ def views(settings: Settings) -> list[Statement]:
 def migrate(warehouse: Warehouse) -> list[str]:
     """Apply what is missing and name it; a second run, or a second process, changes nothing."""
     with _one_at_a_time:
-        return _apply(warehouse) + _replace_parser(warehouse) + _replace_views(warehouse)
+        done = _apply(warehouse) + _replace_parser(warehouse)
+        return done + _replace_views(warehouse, warehouse.settings)
+
+
+def open_current(settings: Settings) -> Warehouse:
+    """Open a database whose views say what the settings say now.
+
+    An embedded one is brought up to date where the settings come from a file: nobody else has it
+    open who could do so, while a server's is the daemon's to change. Without a file there is
+    nothing to go by, and the views stay.
+    """
+    warehouse = Warehouse(settings)
+    if warehouse.embedded and settings.file:
+        try:
+            migrate(warehouse)
+        except WarehouseError:
+            warehouse.close()
+            raise
+    return warehouse
+
+
+def refresh_views(warehouse: Warehouse, settings: Settings) -> list[str]:
+    """Replace the views that these settings make another; names them."""
+    with _one_at_a_time:
+        return _replace_views(warehouse, settings)
 
 
 def _apply(warehouse: Warehouse) -> list[str]:
@@ -151,9 +175,9 @@ def _build_parser(warehouse: Warehouse) -> list[str]:
     )
 
 
-def _replace_views(warehouse: Warehouse) -> list[str]:
+def _replace_views(warehouse: Warehouse, settings: Settings) -> list[str]:
     current = _current(warehouse, FIRST_VIEW)
-    changed = [v for v in views(warehouse.settings) if current.get(v.name) != v.checksum]
+    changed = [v for v in views(settings) if current.get(v.name) != v.checksum]
     for view in changed:
         warehouse.command(view.sql)
     done = _remember(warehouse, [Statement(FIRST_VIEW + v.number, v.name, v.sql) for v in changed])

@@ -149,9 +149,9 @@ def sql(
     ] = "TSVWithNames",
 ) -> None:
     """Answer a query in SQL."""
-    from clickhouse.connection import Warehouse
+    from clickhouse.migrate import open_current
 
-    with Warehouse(context.obj) as warehouse:
+    with open_current(context.obj) as warehouse:
         sys.stdout.buffer.write(warehouse.text(statement, format_name))
 
 
@@ -170,7 +170,7 @@ def ask(
     format_name: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
 ) -> None:
     """Ask a question: metrics by dimensions, over a period."""
-    from clickhouse.connection import Warehouse
+    from clickhouse.migrate import open_current
     from clickhouse.query import Period, Question
     from clickhouse.query import ask as ask_warehouse
     from pychart import show
@@ -187,7 +187,7 @@ def ask(
         ascending=bottom is not None,
     )
     question.check()
-    with Warehouse(context.obj) as warehouse:
+    with open_current(context.obj) as warehouse:
         write(question, ask_warehouse(warehouse, question))
 
 

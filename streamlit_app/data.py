@@ -1,4 +1,4 @@
-"""The only module that asks the warehouse: answers are cached until something new is loaded.
+"""The only module that asks the warehouse: answers are cached until something new is loaded or set.
 
 Questions that are asked together run side by side.
 """
@@ -20,7 +20,7 @@ from clickhouse.query import Question, ask, values
 from streamlit_app.warehouse import holder
 
 UNKNOWN_TABLE = 60
-ANSWER_SECONDS = 1800  # then asked again, though nothing was loaded: settings may have changed
+ANSWER_SECONDS = 1800  # then asked again, though nothing was loaded
 VERSION_SECONDS = 1.0  # how long after a load the pages may show what was there before
 SELECTOR_NAMES = 500  # names that a filter offers; others can be typed
 
@@ -29,7 +29,8 @@ _pool = ThreadPoolExecutor(EMBEDDED_CLIENTS, thread_name_prefix="question")
 # What has been loaded, in the words of the page "Data"; constants, with bound values only.
 _VERSION = (
     "SELECT concat(toString((SELECT max(loaded_at) FROM batches)), ' ',"
-    " toString((SELECT count() FROM accounting))), (SELECT count() FROM accounting)"
+    " toString((SELECT count() FROM accounting)), ' ', toString((SELECT groupBitXor("
+    "cityHash64(name, checksum)) FROM migrations FINAL))), (SELECT count() FROM accounting)"
     " + (SELECT count() FROM batches)"
 )
 STATEMENTS = {
@@ -71,12 +72,16 @@ class Activity:
 
 
 def version() -> str:
-    """Name the state of the database: another one after each load, '' where nothing is loaded."""
+    """Name the state of the database, '' where nothing is loaded.
+
+    It is another one after each load, and once the settings have changed the views.
+    """
     return _version()
 
 
 @st.cache_resource(ttl=VERSION_SECONDS, max_entries=1, show_spinner=False)
 def _version() -> str:
+    holder.refresh()
     try:
         [(name, rows)] = holder.get().rows(_VERSION)
     except WarehouseError as error:

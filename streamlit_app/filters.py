@@ -19,7 +19,9 @@ from streamlit_app.calendars import grain_of
 
 ALL, CUSTOM = "All time", "Custom dates"
 PRESETS = ("This year", "Last year", "Last 12 months", "Last 30 days")
-NAMED = ("cluster", "user", "group", "queue")  # the dimensions that have a filter
+# the dimensions that have a filter, and which of them only where the settings give them values
+NAMED = ("cluster", "sub_cluster", "user", "group", "metagroup", "queue")
+CONFIGURED = ("sub_cluster", "metagroup")
 DEFAULTS: dict[str, object] = {"period": ALL, "from": None, "to": None} | {n: [] for n in NAMED}
 SCOPE = "scope"  # of the session state, from the frame to the page
 MAX_NAMES = 100  # chosen at once
@@ -187,8 +189,16 @@ def preset(chosen: str, newest: date) -> Period:
     return Period.parse("all" if chosen == ALL else chosen)
 
 
+def offered(*dimensions: str) -> tuple[str, ...]:
+    """Leave out those that the settings would have to give values."""
+    return tuple(name for name in dimensions if name not in CONFIGURED or data.names(name))
+
+
 def _show_names(dimension: str) -> Filter | None:
     options = data.names(dimension)
+    asked = dimension in st.query_params or st.session_state.get(dimension)
+    if dimension in CONFIGURED and not options and not asked:
+        return None
     label = DIMENSIONS[dimension].label
     chosen = st.multiselect(
         label,

@@ -1,4 +1,4 @@
-"""The page that ranks users, groups, queues or nodes: who is first, over time, and all figures."""
+"""The page that ranks users, groups, queues or the like: who is first, over time, all figures."""
 
 from __future__ import annotations
 
@@ -132,9 +132,9 @@ def _time_card(
     title = f"{chosen.label} per {scope.grain}, top {PARTS} {what}"
     order = [str(name) for name in table.column(dimension).to_pylist()[:PARTS]]
     additive = metric in shape.ADDITIVE
-    shaped = shape.parts_over_time(
-        parts, dimension, metric, scope, order, whole if additive else None
-    )
+    # parts that overlap leave no rest
+    rest = whole if additive and not DIMENSIONS[dimension].is_many else None
+    shaped = shape.parts_over_time(parts, dimension, metric, scope, order, rest)
     with card(f"{key}_time", title, parts, shaped.axis.unit):
         if not shape.total(table):
             nothing()

@@ -17,7 +17,9 @@ from streamlit_app.filters import Scope
 OTHER = "other"
 LETTER_SHARE = 0.045  # of a bar's length, which the letter of a figure takes at its end
 # Sums can be stacked and have a rest; averages and maxima cannot.
-ADDITIVE = frozenset({"jobs", "attempts", "wall_hours", "core_hours", "cpu_hours"})
+ADDITIVE = frozenset(
+    {"jobs", "attempts", "wall_hours", "core_hours", "lost_core_hours", "cpu_hours"}
+)
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from pathlib import Path
 
 from clickhouse.connection import Warehouse
-from clickhouse.errors import WarehouseError
-from clickhouse.migrate import migrate
+from clickhouse.errors import ConfigError, WarehouseError
+from clickhouse.migrate import migrate, refresh_views
 from clickhouse.settings import Settings, load_settings
 
+LOG = logging.getLogger(__name__)
 RETRY_SECONDS = 3.0  # so that many waiting sessions do not each try, and time out, in turn
 
 
@@ -22,11 +25,13 @@ class Holder:
         self._warehouse: Warehouse | None = None
         self._failure: WarehouseError | None = None
         self._failed_at = 0.0
+        self._file_state = (0, 0)
 
     def configure(self, settings: Settings) -> None:
         """Say which database it is; it is opened on first use."""
         self.close()
         self._settings = settings
+        self._file_state = _state(settings.file)
 
     def use(self, warehouse: Warehouse) -> None:
         """Share a warehouse that is open already."""
@@ -40,6 +45,21 @@ class Holder:
                 self._warehouse = self._open()
             return self._warehouse
 
+    def refresh(self) -> None:
+        """Take in an edit of the settings file, where the database is embedded.
+
+        A server's views are the daemon's to change. A file that cannot be read changes nothing.
+        """
+        warehouse = self.get()
+        state = _state(warehouse.settings.file)
+        if not warehouse.embedded or state == self._file_state:
+            return
+        self._file_state = state
+        try:
+            refresh_views(warehouse, warehouse.settings.reread())
+        except ConfigError as error:
+            LOG.error("%s; the settings stay as they were", error)
+
     def close(self) -> None:
         """Close the warehouse if it is open."""
         with self._lock:
@@ -50,12 +70,23 @@ class Holder:
     def _open(self) -> Warehouse:
         if self._failure and time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise self._failure
-        self._settings = self._settings or load_settings()
+        if self._settings is None:
+            self._settings = load_settings()
+            self._file_state = _state(self._settings.file)
         try:
             return open_warehouse(self._settings)
         except WarehouseError as error:
             self._failure, self._failed_at = error, time.monotonic()
             raise
+
+
+def _state(file: Path | None) -> tuple[int, int]:
+    """Tell one content of a file from another, as far as its inode does."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return (0, 0)
+    return (found.st_mtime_ns, found.st_size) if found else (0, 0)
 
 
 def open_warehouse(settings: Settings) -> Warehouse:

@@ -16,8 +16,9 @@ from streamlit.testing.v1 import AppTest
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import QuestionError
+from clickhouse.migrate import migrate
 from clickhouse.query import Filter, Period, Question, ask
-from clickhouse.settings import Settings
+from clickhouse.settings import Settings, load_settings
 from ingest.loader import load_file
 from streamlit_app import calendars, cards, data, filters, shape, text
 from streamlit_app.warehouse import holder
@@ -252,6 +253,90 @@ def test_names_may_hold_anything(opened: Warehouse, tmp_path: Path) -> None:
             assert page == "loaded" or cards.NO_JOBS not in texts(narrowed)
             assert page == "loaded" or "**bold**" not in texts(narrowed)
     assert [row["name"] for row in charts(app("people"))[0][1]] == sorted(names)
+
+
+@pytest.fixture
+def configured(database_url: str, sample: Path, tmp_path: Path) -> Iterator[Path]:
+    """A settings file with a metagroup and sub-clusters, over the sample; the app is open."""
+    file = tmp_path / "pychart.toml"
+    file.write_text(
+        f'database = "{database_url}"\n[clusters.{helpers.CLUSTER}.sub_clusters]\n'
+        'small = { queues = ["all.q"] }\nall = { hosts = ["*"] }\n'
+        '[metagroups.lab]\nusers = ["alice", "bruno"]\n'
+    )
+    st.cache_resource.clear()
+    with Warehouse(load_settings(file), create=True) as warehouse:
+        migrate(warehouse)
+        load_file(warehouse, helpers.CLUSTER, sample)
+        holder.use(warehouse)
+        yield file
+    holder.close()
+    st.cache_resource.clear()
+
+
+def test_metagroups_and_sub_clusters_filter_and_split(configured: Path) -> None:
+    opened = holder.get()
+    at = app(metagroup="lab", sub_cluster="small")
+    kept = (Filter("metagroup", ("lab",)), Filter("sub_cluster", ("small",)))
+    assert [metric.value for metric in at.metric] == expected(opened, *kept)
+    assert "metagroup lab" in texts(at)
+    for page, dimension in (("people", "metagroup"), ("machines", "sub_cluster")):
+        at = app(page)
+        at.session_state[f"{page}_by"] = dimension
+        at.run()
+        assert not at.exception
+        table = ask(opened, Question(("core_hours",), (dimension,), limit=10))
+        names = [name or text.NO_NAME for name in table.column(dimension).to_pylist()]
+        assert [row["name"] for row in charts(at)[0][1]] == names
+        assert {row["name"] for row in charts(at)[1][1]} <= {text.short(name) for name in names}
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_the_app_takes_in_an_edit_of_the_settings(configured: Path) -> None:
+    at = app(metagroup="lab")
+    before = at.metric[0].value
+    assert before == expected(holder.get(), Filter("user", ("alice", "bruno")))[0]
+    content = configured.read_text()
+    configured.write_text(content.replace('"alice", "bruno"', '"alice"'))
+    time.sleep(data.VERSION_SECONDS)
+    at.run()
+    assert at.metric[0].value == expected(holder.get(), Filter("user", ("alice",)))[0] != before
+    configured.write_text("nonsense")
+    time.sleep(data.VERSION_SECONDS)
+    assert not at.run().exception
+    configured.write_text(content)
+    time.sleep(data.VERSION_SECONDS)
+    at.run()
+    assert at.metric[0].value == before
+
+
+@pytest.mark.parametrize("database_url", ["server"], indirect=True)
+def test_the_app_shows_what_the_daemon_took_in(configured: Path) -> None:
+    at = app(metagroup="lab")
+    before = at.metric[0].value
+    configured.write_text(configured.read_text().replace('"alice", "bruno"', '"alice"'))
+    time.sleep(data.VERSION_SECONDS)
+    assert at.run().metric[0].value == before  # the app may only read a server
+    with Warehouse(load_settings(configured)) as daemon:
+        migrate(daemon)
+    time.sleep(data.VERSION_SECONDS)
+    at.run()
+    assert at.metric[0].value == expected(holder.get(), Filter("user", ("alice",)))[0] != before
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_what_is_not_configured_is_not_offered(loaded: Warehouse) -> None:
+    at = app("people")
+    assert {box.key for box in at.multiselect} == {"cluster", "user", "group", "queue"}
+    assert app(metagroup="gone").multiselect(key="metagroup").value == ["gone"]
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_flags_are_counted(opened: Warehouse, tmp_path: Path) -> None:
+    lines = [helpers.line(job_number=n, cpu=100, slots=n % 2) for n in range(5)]
+    helpers.load_bytes(opened, tmp_path / "accounting", b"\n".join(lines) + b"\n")
+    counts = {row["name"]: row["value"] for _, rows in charts(app("loaded")) for row in rows}
+    assert counts == {"slots missing": 3, "reserved usage": 2}
 
 
 @pytest.mark.parametrize("database_url", ["chdb"], indirect=True)

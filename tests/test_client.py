@@ -47,7 +47,8 @@ def test_load_and_ask_over_the_native_protocol(client: Callable[..., str], sampl
         client("INSERT INTO landing (cluster, file_id, offset, block) FORMAT TSV", row)
     assert client("SELECT count(), sum(ru_wallclock) FROM records") == "223\t434\n"
     assert client("SELECT count() FROM jobs WHERE started") == "177\n"
-    for view in ("records", "jobs", "rejects", "ledger", "sources", "lines"):
+    views = "records jobs rejects ledger sources lines submitted_jobs attempts campaigns"
+    for view in f"{views} metagroups failed_codes exit_codes".split():  # requests has a Map
         client(f"SELECT * FROM {view} FORMAT Null")
     totals = client("SELECT owner, sum(cpu) FROM records GROUP BY owner ORDER BY owner LIMIT 1")
     assert totals.startswith("alice\t2.29252")

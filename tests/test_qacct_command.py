@@ -268,6 +268,17 @@ def test_a_file_that_is_loaded_again_is_read_without_merging(
         assert "eve " in answer(db, "-o")[0]
 
 
+def test_rows_that_no_ledger_knows_are_answered_too(database_url: str) -> None:
+    with warehouse(database_url) as db:
+        assert answer(db, "-o")[0].splitlines()[2:] == []
+        assert answer(db, "-j", "7") == ("", "error: job id 7 not found\n", 1)
+        sent = "INSERT INTO landing (cluster, file_id, offset, block) VALUES"
+        db.command(f"{sent} ('x5', 'by hand', 0, '{line(owner='eve').decode()}\n')")
+        assert answer(db, "-o")[0].splitlines()[2].startswith("eve ")
+        assert answer(db, "-o", cluster="x5")[0].splitlines()[2].startswith("eve ")
+        assert answer(db, "-j", "7")[2] == 0
+
+
 def test_many_rows_are_added_without_errors(
     database_url: str, odd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ class Daemon:
         self._events: Events | None = None
         self._close_metrics: Callable[[], None] = lambda: None
         self._written: dict[str, dict[str, object]] = {}
+        self._writing = threading.Lock()
         self._signed = 0.0
         self._status = ""
 
@@ -177,7 +178,6 @@ class Daemon:
             log.info("cluster %s: followed no longer", cluster)
             follower.stop()
             follower.join(END_SECONDS)
-            health.write(self._folder, self._settings, follower.health)
         held = self._locks.pop(cluster, None)
         if held is not None:
             held.close()
@@ -185,7 +185,7 @@ class Daemon:
     def _follow(self, cluster: str) -> None:
         usual = EMBEDDED_BLOCK_BYTES if self._embedded else SERVER_BLOCK_BYTES
         share = max(LEAST_BLOCK_BYTES, usual // max(1, len(self._settings.clusters)))
-        follower = Follower(cluster, self._settings, self._warehouses, share)
+        follower = Follower(cluster, self._settings, self._warehouses, share, self._write_at_once)
         follower.health.pid = os.getpid()
         self._followers[cluster] = follower
         follower.start()
@@ -217,25 +217,29 @@ class Daemon:
         hanging = [name for name, each in self._followers.items() if each.hangs]
         due = now - self._signed >= SIGN_SECONDS or now < self._signed
         for cluster, follower in self._followers.items():
-            self._write(cluster, follower.health, now, due and cluster not in hanging)
+            self._write(follower.health, now, due=due and cluster not in hanging)
         if due:
             self._signed = now
         self._tell_systemd(hanging)
 
-    def _write(self, cluster: str, found: health.Health, now: float, due: bool) -> None:
-        content = asdict(found) | {"alive": 0.0}
-        if not due and self._written.get(cluster) == content:
-            return
-        if due or not found.alive:
-            found.alive = now
-        try:
-            health.write(self._folder, self._settings, found)
-        except OSError as error:
-            if cluster in self._written:
-                log.error("%s: %s", self._folder, error)
-            self._written.pop(cluster, None)
-        else:
-            self._written[cluster] = content
+    def _write_at_once(self, found: health.Health) -> None:
+        self._write(found, time.time(), due=True)
+
+    def _write(self, found: health.Health, now: float, *, due: bool) -> None:
+        with self._writing:
+            content = asdict(found) | {"alive": 0.0}
+            if not due and self._written.get(found.cluster) == content:
+                return
+            if due or not found.alive:
+                found.alive = now
+            try:
+                health.write(self._folder, self._settings, found)
+            except OSError as error:
+                if found.cluster in self._written:
+                    log.error("%s: %s", self._folder, error)
+                self._written.pop(found.cluster, None)
+            else:
+                self._written[found.cluster] = content
 
     def _tell_systemd(self, hanging: list[str]) -> None:
         status = "; ".join(_in_words(found) for found in self.healths())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -59,9 +60,17 @@ class Follower(threading.Thread):
     """One cluster; `health` says how it does, `use` gives it other settings."""
 
     def __init__(
-        self, cluster: str, settings: Settings, warehouses: Warehouses, block_bytes: int = 0
+        self,
+        cluster: str,
+        settings: Settings,
+        warehouses: Warehouses,
+        block_bytes: int = 0,
+        say: Callable[[Health], None] = lambda _: None,
     ) -> None:
-        """Prepare to follow what `settings` names for a cluster, in inserts of `block_bytes`."""
+        """Prepare to follow what `settings` names for a cluster, in inserts of `block_bytes`.
+
+        `say` is told how it does as soon as that has changed.
+        """
         super().__init__(name=f"ingest-{cluster}", daemon=True)
         self.cluster = cluster
         now = time.time()
@@ -73,6 +82,7 @@ class Follower(threading.Thread):
         self._warehouses = warehouses
         self._warehouse: Warehouse | None = None
         self._block_bytes = block_bytes
+        self._say = say
         self._changed = threading.Event()
         self._stopped = threading.Event()
         self._interrupt = threading.Event()  # of a pause after a failure
@@ -204,6 +214,8 @@ class Follower(threading.Thread):
             return
         except (SourceError, ConfigError) as error:
             if self.family.failed(look, str(error), time.monotonic() - began):
+                self.health.files = self.family.health()
+                self._say(self.health)
                 log.error("cluster %s: %s; trying again", self.cluster, error)
             return
         if not self._stopped.is_set():
@@ -278,15 +290,15 @@ class Follower(threading.Thread):
         kind, state = _classify(error)
         self.health.retries[kind] += 1
         text = " ".join(str(error).split()) or type(error).__name__
+        self.family.look()  # what is written meanwhile, and renamed
+        self._note(caught_up=False)
+        self._enter(state, text if state != "crashed" else f"{type(error).__name__}: {text}")
         problem = f"{type(error).__name__} {getattr(error, 'code', '')}"
         if problem != self._problem:  # one line for each problem, not for each try
             self._problem = problem
             if state == "crashed":
                 log.error("cluster %s: a fault of the program", self.cluster, exc_info=error)
             log.error("cluster %s: %s: %s; trying again", self.cluster, state, text)
-        self._enter(state, text if state != "crashed" else f"{type(error).__name__}: {text}")
-        self.family.look()  # what is written meanwhile, and renamed
-        self._note(caught_up=False)
         self._release()
 
     def _release(self) -> None:
@@ -296,9 +308,10 @@ class Follower(threading.Thread):
         self._warehouse = None
 
     def _enter(self, state: State, why: str = "") -> None:
-        if state != self.health.state:
+        before, self.health.state, self.health.why = self.health.state, state, why
+        if state != before:
             self.health.since = time.time()
-        self.health.state, self.health.why = state, why
+            self._say(self.health)
 
 
 def _classify(error: BaseException) -> tuple[str, State]:

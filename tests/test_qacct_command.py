@@ -16,12 +16,14 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, QuestionError
 from ingest.loader import load_file
+from pychart.cli import app
 from pychart.demo import write_demo
 from pychart.qacct import command, jobs, totals
 from pychart.qacct.options import Options, Tasks, parse, parse_time
@@ -407,6 +409,13 @@ def test_a_wrong_option_is_named(options: str) -> None:
     with pytest.raises(QuestionError) as error:
         parse(options.split())
     assert USAGE[options] in str(error.value)
+
+
+def test_options_of_one_dash_arrive_as_they_are() -> None:
+    words = "-h -pe mpi -d -3 -slots -o bruno -E -m -q *@a -j -t 1-9:2 -ar -b 1".split()
+    group = typer.main.get_command(app)
+    context = group.commands["qacct"].make_context("qacct", [*words, "--cluster", "e5"])  # type: ignore[attr-defined]
+    assert context.params == {"options": words, "cluster": "e5"}
 
 
 def test_a_wrong_call_is_one_line_and_status_2(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ FAILURES = (
     "qmaster enforced h_rt, h_cpu, or h_vmem limit",
     "adding supplementary group",
 )
-AFTER_JOB = 100, "assumedly after job"
+MEANINGS = dict(enumerate(FAILURES)) | {100: "assumedly after job"}
 
 
 def whole(value: int) -> bytes:
@@ -123,9 +123,8 @@ def gibibyte_seconds(value: float) -> bytes:
 
 def failure(number: int) -> bytes:
     """Print `failed` with what it means."""
-    known = dict([*enumerate(FAILURES), AFTER_JOB])
-    meaning = known.get(number, UNKNOWN_FAILURE)
-    return b"%-3d %s %s" % (_signed(number), b":" if number else b"", meaning.encode())
+    meaning = MEANINGS.get(number, UNKNOWN_FAILURE).encode()
+    return b"%-3d %s %s" % (_signed(number), b":" if number else b"", meaning)
 
 
 def exit_status(value: int) -> bytes:

@@ -47,6 +47,7 @@ class Setup:
     environment: dict[str, str] = field(default_factory=dict)
     powerless: bool = False  # root without what lets root read everything
     ask: str = ""  # path of a socket where queries are answered
+    merge: bool = False  # merge all rows after each insert
     changes: tuple[str, ...] = ()  # names in `CHANGES`
     clock_offset: float = 0.0  # seconds that time.time() is wrong by
 
@@ -128,6 +129,8 @@ def prepare(setup: Setup) -> None:
         _kill_at(connection.Warehouse, setup)
     if setup.swallow:
         _swallow(connection.Warehouse, setup.swallow)
+    if setup.merge:
+        _merge_after_inserts(connection.Warehouse)
     if setup.clock_offset:
         real = time.time
         replace(time, "time", lambda: real() + setup.clock_offset)
@@ -181,6 +184,18 @@ def _swallow(warehouse: Any, count: int) -> None:
     def insert(*words: Any, **options: Any) -> None:
         if next(left, None) is None:
             real(*words, **options)
+
+    replace(warehouse, "insert", insert)
+
+
+def _merge_after_inserts(warehouse: Any) -> None:
+    """As eager background merges would: equal rows are one before anybody looks for them."""
+    real = warehouse.insert
+
+    def insert(self: Any, table: str, *words: Any, **options: Any) -> None:
+        real(self, table, *words, **options)
+        if table == "landing":
+            self.command("OPTIMIZE TABLE accounting FINAL")
 
     replace(warehouse, "insert", insert)
 

@@ -115,7 +115,7 @@ def odd_bytes(case: Case) -> None:
     case.equal()
 
 
-@fault(29, "equal never-started lines, a started line twice", quick=1)
+@fault(29, "equal never-started lines, started lines twice, merged", quick=1)
 def repeats(case: Case) -> None:
     never = content.record(2, content.BEGINNING, start_time=0, end_time=0)
     started = content.record(1, content.BEGINNING)
@@ -124,3 +124,6 @@ def repeats(case: Case) -> None:
     kept = case.one("SELECT (countIf(start_time = 0), countIf(start_time != 0)) FROM records")
     case.expect(tuple(kept) == (4, 1), f"{kept} rows never started, and started")
     case.equal()
+    case.fresh(b"".join(content.lines(600))).must_load(merge=True, block_bytes=20_000)
+    case.equal()
+    case.expect("did not arrive" not in case.output.read_text(), "a merged row is taken for lost")

@@ -70,10 +70,9 @@ MUTATIONS = (
     ),
     Mutation(
         "a merged row is looked for by what its line says",
-        24,
+        29,
         "embedded",
         ((LOADER, "missing = identity.absent(", "missing = (lambda *found: found[-1])("),),
-        1.0,
     ),
     Mutation(
         "the 4 KiB before the offset must be what they were",
@@ -164,10 +163,17 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "a transient failure is tried again",
+        "a transient failure is tried again, and a thread that ended started again",
         12,
         "server",
-        ((FOLLOWER, "retry_if_exception_type(Exception)", "retry_if_exception_type(ConfigError)"),),
+        (
+            (
+                FOLLOWER,
+                "retry_if_exception_type(Exception)",
+                "retry_if_exception_type(ConfigError)",
+            ),
+            ("ingest/daemon.py", "if not follower.is_alive():", "if False:"),
+        ),
     ),
     Mutation(
         "pauses end after a minute",

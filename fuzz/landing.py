@@ -100,7 +100,7 @@ def faults(content: bytes, found: Landed, sound: Mapping[bytes, str]) -> list[st
         *(
             f"byte {at}: {line[:300]!r} was kept of {lines[at][:300]!r}"
             for at, line in found.rejects.items()
-            if at in lines and line != bare(lines[at])
+            if at in lines and line != lines[at]
         ),
         *(
             f"byte {at}: a sound line is read otherwise: {line!r}"

@@ -53,6 +53,10 @@ REJECTED = {
         line(category="-l x=1:2:3:4:5:6"),
         "has 50 fields, or 45 and 5 of the colons within job_name, account or category",
     ),
+    "a bad end that would fit fewer fields": (line(iow="2,5"), "iow is not a number: 2,5"),
+    "a bad arid": (line(arid="-7"), "arid is negative: -7"),
+    "a bad end of the line": (line(ar_submission_time=-7), "ar_submission_time is negative: -7"),
+    "CRLF and a hole": (b"\0\0hello\r", "has 1 fields, needs at least 43"),
     "torn and glued": (GOOD[:100] + GOOD, None),
     "torn in its category and glued": (line(category="-l h_rt=6")[:-30] + GOOD, None),
 }

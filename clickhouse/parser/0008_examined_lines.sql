@@ -7,6 +7,7 @@ CREATE TABLE examined_lines
     offset      UInt64,
     maxvmem_cap Float64,
     line        String,         -- without its line end and without the NULs of a hole before it
+    raw         String,         -- the line as it was read
     hole        Bool,           -- NULs stood before it
     colons      Bool,           -- a colon within a field was told from one between two
     layout      UInt64,         -- number of fields; 0 = a JSON object

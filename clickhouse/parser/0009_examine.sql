@@ -24,6 +24,7 @@ SELECT
     offset,
     maxvmem_cap,
     content AS line,
+    raw,
     hole,
     colons,
     multiIf(json, 0, colons, size - excess, size) AS layout,
@@ -90,11 +91,14 @@ FROM
                     ways -> notEmpty(ways),
                     arrayMap(
                         short -> if(
-                            fit(arraySlice(fits, 41 + size - short, least(short, 45) - 40),
+                            -- a pe_taskid is none or of the form 1.host: the number in its place is another field
+                            match(words[42 + size - short], '^(|NONE|[^.]+\\..*)$') AND bitAnd(fits[42 + size - short], 32) = 0
+                            AND fit(arraySlice(fits, 41 + size - short, least(short, 45) - 40),
                                 arraySlice(needs, 41, least(short, 45) - 40)),
                             arrayFlatten(arrayMap(
                                 s -> if(
-                                    fit(arraySlice(fits, 8 + s, 32), arraySlice(needs, 8, 32)),
+                                    fit(arraySlice(fits, 8 + s, 32), arraySlice(needs, 8, 32))
+                                    AND abs(toFloat64OrZero(words[8 + s])) <= 1024,  -- the range of a priority
                                     arrayMap(a -> (short, a, s), arrayFilter(a -> bitAnd(fits[6 + a], 1) = 1, range(s + 1))),
                                     []),
                                 range(size - short + 1))),
@@ -138,8 +142,9 @@ FROM
                             offset,
                             maxvmem_cap,
                             torn,
-                            startsWith(suspect_lines.line, '\0') AS hole,
-                            replaceRegexpAll(suspect_lines.line, '^\\x00+|\\r$', '') AS content,
+                            suspect_lines.line AS raw,
+                            startsWith(raw, '\0') AS hole,
+                            replaceRegexpAll(raw, '^\\x00+|\\r$', '') AS content,
                             startsWith(content, '{') AS json,
                             JSONExtract(if(json, content, ''), 'Tuple(
                                 qname String, hostname String, group String, owner String, job_name String, job_number String,

@@ -22,10 +22,10 @@ LOCKED := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev run test check bench format lock clean distclean
+.PHONY: help install dev run test check bench faults faults-mutations soak live-cell format lock clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
@@ -80,6 +80,20 @@ check: $(DEV) ## formatting, lint, types
 bench: $(DEV) ## measure loading beside DuckDB and pandas, on a demo file of 1 GB
 	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(VENV)/bin/python -m benchmarks.load --jobs 2900000
+
+# As root, with strace: disks are filled, system calls fail, memory is limited.
+faults: $(DEV) ## let every fault of docs/reliability.md happen, on both engines
+	$(VENV)/bin/python -m tests.faults $(FAULTS_ARGS)
+
+faults-mutations: $(DEV) ## take each protective check away: its fault must do harm
+	$(VENV)/bin/python -m tests.faults --mutations $(FAULTS_ARGS)
+
+soak: $(DEV) ## an hour of growing, rotating and killing
+	$(VENV)/bin/python -m tests.faults.soak $(SOAK_ARGS)
+
+# As root, on Debian 12; installs Grid Engine.
+live-cell: $(DEV) ## 200 jobs in a real Grid Engine cell, compared with its qacct
+	$(VENV)/bin/python -m tests.live_cell $(LIVE_CELL_ARGS)
 
 format: $(DEV) ## let ruff format and fix
 	$(VENV)/bin/ruff format .

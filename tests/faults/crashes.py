@@ -11,10 +11,11 @@ from tests.faults.case import Case
 from tests.faults.matrix import BOTH, EMBEDDED, fault
 
 RENAMES = ("rename", "renameat", "renameat2")
+KILLED = (-signal.SIGKILL, 255)  # 255 = multiprocessing did not see how it ended
 SMALL = 16 * 1024  # bytes of a batch, so that a small file has many
 
 
-@fault(1, "kill -9 of the loader at random instants", quick=0.05)
+@fault(1, "kill -9 of the loader at random instants", quick=0.02)
 def kill_loader(case: Case) -> None:
     """Two hundred kills; each load goes on where the one before it was killed."""
     chance = random.Random(1)
@@ -38,7 +39,7 @@ def kill_loader(case: Case) -> None:
     case.verdict.runs = killed
 
 
-@fault(1, "kill -9 of the daemon at random instants, its file growing", quick=0.02)
+@fault(1, "kill -9 of the daemon at random instants, its file growing")
 def kill_daemon(case: Case) -> None:
     chance = random.Random(2)
     case.fresh(b"".join(content.lines(500)))
@@ -56,14 +57,14 @@ def kill_daemon(case: Case) -> None:
             writer.write(more)
         process.kill()
         process.join()
-        case.expect(process.exitcode == -signal.SIGKILL, f"ended by itself: {case.said()}")
+        case.expect(process.exitcode in KILLED, f"ended by itself: {case.said()}")
     with case.watch() as watch:
         watch.wait_loaded()
     case.equal()
     case.verdict.runs = len(kills)
 
 
-@fault(2, "SIGKILL at every rename of the engine", EMBEDDED, quick=0.05)
+@fault(2, "SIGKILL at every rename of the engine", EMBEDDED)
 def kill_at_rename(case: Case) -> None:
     at_each_call(case, RENAMES)
 
@@ -118,7 +119,7 @@ def between_steps(case: Case) -> None:
     case.complain("more than 200 steps for a file of 60 KB")
 
 
-@fault(4, "SIGTERM in the middle of a batch", BOTH, quick=0.1)
+@fault(4, "SIGTERM in the middle of a batch", BOTH)
 def terminated(case: Case) -> None:
     chance = random.Random(4)
     whole = b"".join(content.lines(20_000))

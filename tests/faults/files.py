@@ -28,7 +28,7 @@ def append(file: Path, more: bytes) -> None:
         writer.write(more)
 
 
-@fault(19, "rename and create while it is followed", quick=0.2)
+@fault(19, "rename and create while it is followed")
 def renamed(case: Case) -> None:
     """Rotated several times, lines arriving in the old file after its renaming as well."""
     pieces = [halves(400, 1 + 1_000 * number) for number in range(len(case.times(10)) + 1)]
@@ -69,7 +69,7 @@ def out_of_sight(case: Case, watch: Watch, whole: list[bytes]) -> list[bytes]:
     return [new]
 
 
-@fault(20, "rotated twice and gzipped while it is down", quick=1)
+@fault(20, "rotated twice and gzipped while it is down")
 def rotated_while_down(case: Case) -> None:
     first, second = halves(600)
     third, fourth = (
@@ -90,7 +90,7 @@ def rotated_while_down(case: Case) -> None:
     case.expect(generations == 0, "the file was loaded again instead of going on")
 
 
-@fault(21, "copytruncate with unread bytes", quick=0.5)
+@fault(21, "copytruncate with unread bytes")
 def copytruncate(case: Case) -> None:
     """Copied and truncated before its last bytes were read: they come from the copy."""
     for number in case.times(4):
@@ -134,7 +134,7 @@ def regrown(case: Case) -> None:
     case.equal(before, other)
 
 
-@fault(23, "inode reused by another file", quick=1)
+@fault(23, "inode reused by another file")
 def inode_reused(case: Case) -> None:
     """The old file goes away; the new one has its inode, and is longer."""
     before, after = b"".join(content.lines(200)), b"".join(content.lines(700, first=5_000))
@@ -163,7 +163,7 @@ def replace_with_same_inode(file: Path, data: bytes, inode: int) -> None:
         file.write_bytes(data)
 
 
-@fault(24, "copy, overlap, touch, merge, full re-read", quick=1)
+@fault(24, "copy, overlap, touch, merge, full re-read")
 def copies(case: Case) -> None:
     """Whatever mixture of old files is found, started attempts stay as they were."""
     made = content.lines(900)
@@ -200,7 +200,7 @@ def copies(case: Case) -> None:
     case.equal(old, new, overlap, merged)
 
 
-@fault(25, "gzip still being written; bad CRC", quick=1)
+@fault(25, "gzip still being written; bad CRC")
 def broken_gzip(case: Case) -> None:
     whole = b"".join(content.lines(15_000))  # longer than what is unpacked at a time
     live = b"".join(content.lines(100, first=5_000))
@@ -225,7 +225,7 @@ def broken_gzip(case: Case) -> None:
     case.equal(live, whole)
 
 
-@fault(30, "no events, overflow, dead observer", quick=0.5)
+@fault(30, "no events, overflow, dead observer")
 def without_events(case: Case) -> None:
     """What no event tells of is found at the next poll."""
     ways = ["no events", "dead observer", "overflow"]
@@ -258,7 +258,7 @@ def overflow(folder: Path) -> None:
         other.unlink()
 
 
-@fault(31, "read gives ESTALE or EIO; changed st_dev", quick=0.4)
+@fault(31, "read gives ESTALE or EIO; changed st_dev")
 def stale(case: Case) -> None:
     """A failing read is no reason to begin again."""
     for error in ["ESTALE", "EIO"][: len(case.times(2))]:
@@ -301,7 +301,7 @@ def moved_to_another_device(case: Case) -> None:
             subprocess.run(["umount", str(elsewhere)], check=False)
 
 
-@fault(36, "file unreadable, later fixed", quick=1)
+@fault(36, "file unreadable, later fixed")
 def unreadable(case: Case) -> None:
     first, second = halves(400)
     case.fresh(first)

@@ -20,7 +20,7 @@ def poison(case: Case) -> None:
     case.equal()
 
 
-@fault(14, "one line in 10,000 that the database refuses", quick=0.1)
+@fault(14, "one line in 10,000 that the database refuses")
 def refused_value(case: Case) -> None:
     """The parser lets it pass and the table does not take it: found by halving the batch."""
     plain = [content.record(each, content.BEGINNING + each) for each in range(1, 10_001)]
@@ -41,14 +41,14 @@ def refused_value(case: Case) -> None:
     case.verdict.lines += 10_000
 
 
-@fault(15, "130 months, and 130 years, in one batch", quick=1)
+@fault(15, "130 months, and 130 years, in one batch")
 def many_partitions(case: Case) -> None:
     for step in (2_678_400, content.YEAR):
         case.fresh(b"".join(content.years_apart(130, step=step))).must_load()
         case.equal()
 
 
-@fault(26, "the last line split at each byte", quick=0.1)
+@fault(26, "the last line split at each byte")
 def split_line(case: Case) -> None:
     """Followed while it is written byte by byte: absent until its newline, then there once."""
     first, last = content.record(1, content.BEGINNING), content.record(2, content.BEGINNING + 9)

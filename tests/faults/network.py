@@ -23,7 +23,7 @@ def ledger(request: Request) -> bool:
     return request.is_insert("batches")
 
 
-@fault(5, "server kill -9 in the middle of an insert over 40 partitions", SERVER, quick=0.1)
+@fault(5, "server kill -9 in the middle of an insert over 40 partitions", SERVER)
 def server_killed(case: Case) -> None:
     chance = random.Random(5)
     for _ in case.times(15):
@@ -90,7 +90,7 @@ def spoil(case: Case, count: int, action: Action, *, table: str = "landing") -> 
         return proxy.spoiled
 
 
-@fault(7, "connection cut before the body is complete", SERVER, quick=0.3)
+@fault(7, "connection cut before the body is complete", SERVER)
 def cut(case: Case) -> None:
     for after in (0, 1, 700, 5_000, 16_000)[:: max(1, round(1 / case.scale))]:
         for table in ("landing", "batches"):
@@ -125,7 +125,7 @@ def reply_swallowed(case: Case) -> None:
         case.equal()
 
 
-@fault(10, "HTTP 200 with an exception in its header", SERVER, quick=1)
+@fault(10, "HTTP 200 with an exception in its header", SERVER)
 def hidden_exception(case: Case) -> None:
     """Nothing is stored although the status is 200: an error, and no row in the ledger."""
     case.fresh(b"".join(content.lines(400)))
@@ -158,7 +158,7 @@ def rows_missing(case: Case) -> None:
         case.equal()
 
 
-@fault(12, "503, 429, codes 241, 242, 252 for parts", SERVER, quick=0.5)
+@fault(12, "503, 429, codes 241, 242, 252 for parts", SERVER)
 def overloaded(case: Case) -> None:
     refusals = [
         answer("503 Service Unavailable"),
@@ -207,7 +207,7 @@ def halted(case: Case, watch: Watch, more: bytes, loaded: bytes) -> None:
     case.expect(watch.alive, "ended")
 
 
-@fault(13, "table gone, repaired", SERVER, quick=1)
+@fault(13, "table gone, repaired", SERVER)
 def table_gone(case: Case) -> None:
     first, second = b"".join(content.lines(200)), b"".join(content.lines(200, first=5_000))
     case.fresh(first)

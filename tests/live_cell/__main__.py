@@ -11,10 +11,11 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -123,29 +124,39 @@ def delete(*jobs: str) -> None:
         subprocess.run(command, env=ENVIRONMENT, capture_output=True, check=False)
 
 
+@dataclass
+class Growth:
+    """When the file had which size, looked at fifty times a second."""
+
+    seen: list[tuple[int, float]] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def look(self) -> None:
+        before = ACCOUNTING.stat().st_size
+        while not self.ended.wait(0.02):
+            size = ACCOUNTING.stat().st_size
+            if size != before:
+                self.seen.append((size, time.monotonic()))
+                before = size
+
+
 def follow(watch: Watch) -> Delays:
     """Wait until all jobs are gone, timing how late each growth of the file is in the ledger."""
-    pending: list[tuple[int, float]] = []
-    delays: list[float] = []
-    seen = quiet_since = looked = 0.0
-    began = time.monotonic()
+    growth, delays, quiet_since, began = Growth(), [0.0], 0.0, time.monotonic()
+    threading.Thread(target=growth.look, daemon=True).start()
+    looked = 0.0
     while time.monotonic() - began < PATIENCE:
-        now = time.monotonic()
-        size = ACCOUNTING.stat().st_size if ACCOUNTING.exists() else 0
-        if size != seen:
-            pending.append((size, now))
-            seen, quiet_since = size, 0.0
-        loaded = max(watch.ends(), default=0)
-        now = time.monotonic()
-        delays += [now - since for end, since in pending if end <= loaded]
-        pending = [(end, since) for end, since in pending if end > loaded]
+        loaded, now = max(watch.ends(), default=0), time.monotonic()
+        while growth.seen and growth.seen[0][0] <= loaded:
+            delays.append(now - growth.seen.pop(0)[1])
         if now - looked > 2:
             looked = now
             running = qstat()
             delete(*(row[0] for row in running if row[2] == "deleted" and row[4] == "r"))
             delete(*(row[0] for row in running if "E" in row[4]))
-            quiet_since = (quiet_since or now) if not running and not pending else 0.0
+            quiet_since = (quiet_since or now) if not running and not growth.seen else 0.0
         if quiet_since and now - quiet_since > 4:  # no job is left, and nothing more came
+            growth.ended.set()
             return Delays(delays, delays[-1])
         time.sleep(0.05)
     raise TimeoutError(f"jobs are left after {PATIENCE:g} s: {qstat()}")

@@ -91,6 +91,8 @@ queue() {
 case ${1:-} in
   up) install_packages; start_daemons; configure_cell; say "The cell is up: $COMMON/accounting" ;;
   down) qconf -ke all >/dev/null 2>&1 || true; sleep 1; qconf -km >/dev/null 2>&1 || true; sleep 2
-        pkill -x sge_execd || true; pkill -x sge_qmaster || true; say "The cell is down" ;;
+        pkill -x sge_execd || true; pkill -x sge_qmaster || true
+        for _ in $(seq 50); do { pgrep -x sge_execd || pgrep -x sge_qmaster; } >/dev/null || break; sleep 0.3; done
+        say "The cell is down" ;;
   *) echo "usage: $0 up|down" >&2; exit 2 ;;
 esac

@@ -22,6 +22,8 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
 from clickhouse.metrics import METRICS
 
+# Evaluating an argument only where it is needed copies the columns first: sums take a third longer.
+EAGER = " SETTINGS short_circuit_function_evaluation = 'disable'"
 MAX_INTEGER = {"UInt16": 2**16 - 1, "UInt32": 2**32 - 1}
 
 
@@ -119,7 +121,7 @@ def values(warehouse: Warehouse, dimension: str, contains: str = "", limit: int 
         f"SELECT {_output(dimension)} AS value FROM {_lines([dimension])}"
         f" GROUP BY {_key(dimension)}"
         " HAVING value != '' AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
-        " ORDER BY count() DESC, value LIMIT {limit:UInt32}"
+        f" ORDER BY count() DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
     return [str(row[0]) for row in warehouse.rows(sql, {"contains": contains, "limit": limit})]
 
@@ -139,7 +141,7 @@ def to_sql(question: Question) -> tuple[str, dict[str, Any]]:
     sql = _select(question, conditions)
     if question.limit is not None and (alone or not ranked):
         sql += " LIMIT {limit:UInt32}"
-    return sql, parameters
+    return sql + EAGER, parameters
 
 
 def _select(question: Question, conditions: list[str]) -> str:

@@ -2,18 +2,18 @@
 -- lines of its tasks do not: slots, times and the attempt itself count once, usage (cpu, mem, io, …) is summed over all.
 CREATE OR REPLACE VIEW lines AS
 WITH
-    -- differences of whole numbers, so that sums are exact where times have whole seconds
-    toFloat64(toUInt32(end_time)) - toUInt32(start_time) + toInt32(end_us - start_us) / 1e6 AS ran,
-    toFloat64(toUInt32(start_time)) - toUInt32(submission_time) + toInt32(start_us - submission_us) / 1e6 AS waited,
+    -- whole µs, so that sums are exact where times have whole seconds
+    (toUInt32(end_time) - toUInt32(start_time)) * 1000000 + (end_us - start_us) AS ran,
+    (toUInt32(start_time) - toUInt32(submission_time)) * 1000000 + (start_us - submission_us) AS waited,
     is_executed AND end_time > 0 AND ran >= 0 AS has_wall
 SELECT
     *,
     CAST(pe_taskid = '', 'UInt8') AS is_attempt,
     is_attempt AND start_time > 0 AND exit_status != 4294967295 AS is_executed,
     {day} AS day,
-    if(has_wall, ran, NULL) AS wall_seconds,
-    if(is_attempt AND start_time > 0 AND submission_time > 0 AND waited >= 0, waited, NULL) AS wait_seconds,
-    if(has_wall, ran * slots, NULL) AS core_seconds,
+    if(has_wall, ran / 1e6, NULL) AS wall_seconds,
+    if(is_attempt AND start_time > 0 AND submission_time > 0 AND waited >= 0, waited / 1e6, NULL) AS wait_seconds,
+    if(has_wall, ran / 1e6 * slots, NULL) AS core_seconds,
     -- hosts of the list that UGE 2022 writes, 0 without one
     if(layout = 74 AND later[29] NOT IN ('NONE', 'UNKNOWN', '(null)', 'none'),
         length(arrayDistinct(extractAll(later[29], '(?:^|[,\\x3b\\s])([^,\\x3b\\s=:(]+)'))), 0) AS listed_hosts,

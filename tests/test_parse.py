@@ -50,7 +50,7 @@ REJECTED = {
         " category fits)",
     ),
     "a larger layout, or colons": (
-        line(category="-l x=1:2:3:4:5:6"),
+        line(category="-l x=1:2:NONE:4:5:6"),
         "has 50 fields, or 45 and 5 of the colons within job_name, account or category",
     ),
     "a bad end that would fit fewer fields": (line(iow="2,5"), "iow is not a number: 2,5"),
@@ -105,6 +105,8 @@ COLONS: list[dict[str, str]] = [
     {"job_name": ":a::b:"},
     {"account": "a:b"},
     {"category": "-l cpu=24:00:00"},
+    {"category": "-l cpu=24:00:00,h_rt=0:10:0"},
+    {"category": "-l x=1:2:3:4:5:6"},
     {"job_name": "a:b", "account": "c:d:e", "category": "-l cpu=24:00:00"},
 ]
 

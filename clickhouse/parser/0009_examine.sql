@@ -15,6 +15,8 @@ WITH
      'ru_nsignals', 'ru_nvcsw', 'ru_nivcsw', 'project', 'department', 'granted_pe', 'slots', 'task_number', 'cpu', 'mem', 'io',
      'category', 'iow', 'pe_taskid', 'maxvmem', 'arid', 'ar_submission_time'] AS names,
     number -> if(number = '', '0', number) AS none,  -- what JSON leaves out is nothing used
+    -- of a pe_taskid, none or 1.host; a number in its place is another field
+    word -> match(word, '^(|NONE|[^.]+\\..*)$') AND isNull(toFloat64OrNull(word)) AS task,
     (bits, wanted) -> arrayAll((bit, need) -> bitAnd(bit, need) = need, bits, wanted) AS fit,
     arrayFirstIndex(fault -> fault != '', faults) AS at
 SELECT
@@ -86,13 +88,13 @@ FROM
         (
             SELECT
                 *,
-                size >= 43 AND fit(arraySlice(fits, 1, 45), arraySlice(needs, 1, least(length(fits), 45))) AS direct,
+                size >= 43 AND fit(arraySlice(fits, 1, 45), arraySlice(needs, 1, least(length(fits), 45)))
+                    AND (known OR task(words[42])) AS direct,
                 arrayFirst(
                     ways -> notEmpty(ways),
                     arrayMap(
                         short -> if(
-                            -- a pe_taskid is none or of the form 1.host: the number in its place is another field
-                            match(words[42 + size - short], '^(|NONE|[^.]+\\..*)$') AND bitAnd(fits[42 + size - short], 32) = 0
+                            task(words[42 + size - short])
                             AND fit(arraySlice(fits, 41 + size - short, least(short, 45) - 40),
                                 arraySlice(needs, 41, least(short, 45) - 40)),
                             arrayFlatten(arrayMap(
@@ -103,13 +105,14 @@ FROM
                                     []),
                                 range(size - short + 1))),
                             []),
-                        if(json OR size > length(fits) OR direct AND has([43, 45, 46, 52, 53, 54, 55, 74], size), [],
+                        if(json OR size > length(fits) OR direct AND known, [],
                             arrayFilter(short -> short < size, [74, 55, 54, 53, 52, 46, 45, 44, 43])))) AS way
             FROM
             (
                 SELECT
                     *,
                     length(words) AS size,
+                    has([43, 45, 46, 52, 53, 54, 55, 74], size) AS known,
                     arrayMap(
                         (x, word) -> isFinite(x) * (x = trunc(x)) * (
                                 (x BETWEEN 0 AND 4294967295) + 2 * (abs(x) <= 2147483647) + 4 * (x BETWEEN -1 AND 4294967295)

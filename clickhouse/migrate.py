@@ -25,6 +25,7 @@ UNKNOWN_TABLE = 60
 NOT_IMPLEMENTED = 48
 FIRST_OF_PARSER = 500  # its statements are numbered from here in `migrations`
 FIRST_VIEW = 1000  # and views from here
+LAST_VIEW = 499  # after which: the texts of all views, before the settings are written into them
 ATTEMPTS = 5  # to replace the parser, while another process may be at it
 
 # The SQL interface; the embedded engine shows it in its `default` too, where a plain client looks.
@@ -177,13 +178,17 @@ def _build_parser(warehouse: Warehouse) -> list[str]:
 
 def _replace_views(warehouse: Warehouse, settings: Settings) -> list[str]:
     current = _current(warehouse, FIRST_VIEW)
-    changed = [v for v in views(settings) if current.get(v.name) != v.checksum]
-    for view in changed:
+    texts = Statement(LAST_VIEW, "views", "".join(view.sql for view in _statements("views")))
+    if current.get(texts.name) == texts.checksum and not settings.describes_site:
+        return []  # whoever has the settings has made the views: they are not for this one to empty
+    changed = [v for v in [*views(settings), texts] if current.get(v.name) != v.checksum]
+    done = [view for view in changed if view is not texts]
+    for view in done:
         warehouse.command(view.sql)
-    done = _remember(warehouse, [Statement(FIRST_VIEW + v.number, v.name, v.sql) for v in changed])
+    _remember(warehouse, [Statement(FIRST_VIEW + v.number, v.name, v.sql) for v in changed])
     if done and warehouse.embedded:
         _show_in_default(warehouse)
-    return done
+    return [view.name for view in done]
 
 
 def _show_in_default(warehouse: Warehouse) -> None:

@@ -240,6 +240,11 @@ class Settings(BaseSettings):
         return self.clusters.get(name, ClusterSettings())
 
     @property
+    def describes_site(self) -> bool:
+        """Whether these settings say anything of clusters, or were read from a file that does not."""
+        return bool(self.clusters or self.metagroups or self._file)
+
+    @property
     def file(self) -> Path | None:
         """Where these settings were read from; None where there was no file."""
         return self._file

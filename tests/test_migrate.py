@@ -92,3 +92,5 @@ def test_settings_of_clusters_apply_to_what_is_loaded(database_url: str) -> None
         made = one(db, "SHOW CREATE VIEW lines")
     assert "Asia/Tokyo" in made
     assert "multi-node" in made
+    with warehouse(database_url) as db:  # without settings: those that were written stay
+        assert "Asia/Tokyo" in one(db, "SHOW CREATE VIEW lines")

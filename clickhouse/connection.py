@@ -118,10 +118,14 @@ class Warehouse:
             result = client.query(sql, parameters=dict(parameters or {}), settings=self._limits())
             return list(result.result_rows)
 
-    def text(self, sql: str, format_name: str) -> bytes:
+    def text(
+        self, sql: str, format_name: str, parameters: Mapping[str, Any] | None = None
+    ) -> bytes:
         """Answer a query in one of ClickHouse's own output formats."""
         with self._client(sql) as client:
-            return client.raw_query(sql, fmt=format_name, settings=self._limits())
+            return client.raw_query(
+                sql, parameters=dict(parameters or {}), fmt=format_name, settings=self._limits()
+            )
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that gives no rows."""

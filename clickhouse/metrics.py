@@ -30,21 +30,21 @@ class Metric:
     needs: str = "is_executed"
 
 
-def _spread(name: str, column: str, what: str) -> dict[str, Metric]:
+def _spread(name: str, measure: str, count: str, column: str, what: str) -> dict[str, Metric]:
     """Make min, average, median and max of a duration in seconds."""
     needs = f"is_executed AND {column} IS NOT NULL"
     return {
         f"{name}_min": Metric(
             f"{what}, shortest",
             "s",
-            f"minOrNullIf({column}, {needs})",
+            f"minOrNullIf({measure}_min, {count} > 0)",
             f"smallest {what.lower()}",
             needs,
         ),
         f"{name}_avg": Metric(
             f"{what}, average",
             "s",
-            f"avgOrNullIf({column}, {needs})",
+            f"sum({measure}_time) / nullIf(sum({count}), 0)",
             f"mean {what.lower()}",
             needs,
         ),
@@ -58,7 +58,7 @@ def _spread(name: str, column: str, what: str) -> dict[str, Metric]:
         f"{name}_max": Metric(
             f"{what}, longest",
             "s",
-            f"maxOrNullIf({column}, {needs})",
+            f"maxOrNullIf({measure}_max, {count} > 0)",
             f"largest {what.lower()}",
             needs,
         ),
@@ -69,18 +69,19 @@ def _lacks(flag: str) -> str:
     return f"NOT bitTest(flags, {FLAGS.index(flag)})"
 
 
-_HAS_MAXVMEM = f"is_executed AND {_lacks('maxvmem missing')}"
-_HAS_MAXRSS = f"is_executed AND {_lacks('ru_maxrss missing')}"
+_VMEM, _RSS = _lacks("maxvmem missing"), _lacks("ru_maxrss missing")
+_HAS_MAXVMEM = f"is_executed AND {_VMEM}"
+_HAS_MAXRSS = f"is_executed AND {_RSS}"
 _MEASURED = _lacks("reserved usage")
 _SHARED = "; by metagroup, its share of it"
 _JOB = "job_number, task_number, submission_time"
 
 METRICS: dict[str, Metric] = {
-    "jobs": Metric("Executed jobs", "", "countIf(is_executed)", "attempts of jobs that started"),
+    "jobs": Metric("Executed jobs", "", "sum(jobs)", "attempts of jobs that started"),
     "attempts": Metric(
         "Attempts",
         "",
-        "countIf(is_attempt)",
+        "sum(attempts)",
         "lines of jobs, whether they started or not",
         "is_attempt",
     ),
@@ -101,74 +102,74 @@ METRICS: dict[str, Metric] = {
     "wall_hours": Metric(
         "Wall time",
         "h",
-        "ifNull(sum(wall_seconds{share}), 0) / 3600",
+        "sum(run_time{share}) / 3600",
         f"sum of end − start{_SHARED}",
     ),
     "core_hours": Metric(
         "Core time",
         "core-h",
-        "ifNull(sum(core_seconds{share}), 0) / 3600",
+        "sum(core_time{share}) / 3600",
         f"sum of slots × (end − start){_SHARED}",
     ),
     "lost_core_hours": Metric(
         "Lost core time",
         "core-h",
-        "ifNull(sumIf(core_seconds{share}, outcome != 'done'), 0) / 3600",
+        "sumIf(core_time{share}, outcome != 'done') / 3600",
         f"core time of attempts with another outcome than done{_SHARED}",
     ),
     "cpu_hours": Metric(
         "CPU time",
         "h",
-        "sum(cpu{share}) / 3600",
+        "sum(cpu_time{share}) / 3600",
         f"sum of cpu over all lines, those of parallel tasks too{_SHARED}",
         "1",
     ),
     "cpu_efficiency": Metric(
         "CPU efficiency",
         "%",
-        f"if(sumIf(core_seconds, {_MEASURED}) > 0,"
-        f" 100 * sumIf(cpu, {_MEASURED}) / sumIf(core_seconds, {_MEASURED}), NULL)",
+        f"if(sumIf(core_time, {_MEASURED}) > 0,"
+        f" 100 * sumIf(cpu_time, {_MEASURED}) / sumIf(core_time, {_MEASURED}), NULL)",
         "CPU time ÷ core time, of lines whose CPU time is not just what was reserved",
         f"is_executed AND {_MEASURED}",
     ),
     "memory_avg": Metric(
         "Memory, average",
         "GiB",
-        f"avgOrNullIf(maxvmem, {_HAS_MAXVMEM}) / {GIB}",
+        f"sumIf(vmem, {_VMEM}) / nullIf(sumIf(jobs, {_VMEM}), 0) / {GIB}",
         "mean of maxvmem, a job's peak of virtual memory",
         _HAS_MAXVMEM,
     ),
     "memory_max": Metric(
         "Memory, maximum",
         "GiB",
-        f"maxOrNullIf(maxvmem, {_HAS_MAXVMEM}) / {GIB}",
+        f"maxOrNullIf(vmem_max, jobs > 0 AND {_VMEM}) / {GIB}",
         "largest maxvmem",
         _HAS_MAXVMEM,
     ),
     "ram_avg": Metric(
         "RAM, average",
         "GiB",
-        f"avgOrNullIf(ru_maxrss, {_HAS_MAXRSS}) / {KIB_PER_GIB}",
+        f"sumIf(rss, {_RSS}) / nullIf(sumIf(jobs, {_RSS}), 0) / {KIB_PER_GIB}",
         "mean of ru_maxrss, a job's peak of resident memory",
         _HAS_MAXRSS,
     ),
     "ram_max": Metric(
         "RAM, maximum",
         "GiB",
-        f"maxOrNullIf(ru_maxrss, {_HAS_MAXRSS}) / {KIB_PER_GIB}",
+        f"maxOrNullIf(rss_max, jobs > 0 AND {_RSS}) / {KIB_PER_GIB}",
         "largest ru_maxrss",
         _HAS_MAXRSS,
     ),
-    **_spread("duration", "wall_seconds", "Execution time"),
-    **_spread("wait", "wait_seconds", "Wait"),
+    **_spread("duration", "run", "runs", "wall_seconds", "Execution time"),
+    **_spread("wait", "wait", "waits", "wait_seconds", "Wait"),
     "slots_avg": Metric(
         "Slots, average",
         "",
-        "avgOrNullIf(slots, is_executed AND slots > 0)",
+        "sum(slots * jobs) / nullIf(sumIf(jobs, slots > 0), 0)",
         "mean of slots",
         "is_executed AND slots > 0",
     ),
     "users": Metric(
-        "Active users", "", "uniqExactIf(owner, is_executed)", "users with an executed job"
+        "Active users", "", "uniqExactIf(owner, jobs > 0)", "users with an executed job"
     ),
 }

@@ -18,12 +18,14 @@ from importlib.resources import files
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import WarehouseError
+from clickhouse.measures import definition
 from clickhouse.settings import Settings
 from clickhouse.site import pieces
 
 UNKNOWN_TABLE = 60
 NOT_IMPLEMENTED = 48
 FIRST_OF_PARSER = 500  # its statements are numbered from here in `migrations`
+LINES = "0004_lines"  # the view of which rollups are made
 FIRST_VIEW = 1000  # and views from here
 LAST_VIEW = 499  # after which: the texts of all views, before the settings are written into them
 ATTEMPTS = 5  # to replace the parser, while another process may be at it
@@ -69,6 +71,10 @@ def views(settings: Settings) -> list[Statement]:
     below = hashlib.sha256("".join(view.sql for view in texts).encode()).hexdigest()
     ending = f"-- over schema {schema()[-1].number} and views {below}\n"
     filled = pieces(settings)
+    made_of = [view.sql for view in texts if view.name == LINES]
+    made_of += [filled[name] for name in ("day", "node_spread", "multi_node_lines")]
+    made_of += [definition()]
+    filled["rollups"] = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return [Statement(each.number, each.name, _fill(each.sql, filled) + ending) for each in texts]
 
 

@@ -9,7 +9,9 @@ A name in a question is a key of `METRICS` or `DIMENSIONS`, never SQL; a value i
 from __future__ import annotations
 
 import calendar
+import json
 import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -21,6 +23,7 @@ from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
 from clickhouse.metrics import METRICS
+from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 
 # Evaluating an argument only where it is needed copies the columns first: sums take a third longer.
 EAGER = " SETTINGS short_circuit_function_evaluation = 'disable'"
@@ -78,7 +81,8 @@ class Question:
     """Metrics, by dimensions, over a period, of the filtered lines.
 
     `limit` keeps the `limit` largest by the first metric (the smallest with `ascending`): of the
-    first dimension that is not a time, each with all of its rows.
+    first dimension that is not a time, each with all of its rows. `exact` asks the lines, even
+    where a rollup would do.
     """
 
     metrics: tuple[str, ...]
@@ -87,6 +91,7 @@ class Question:
     filters: tuple[Filter, ...] = ()
     limit: int | None = None
     ascending: bool = False
+    exact: bool = False
 
     def check(self) -> None:
         """Refuse names that do not exist, and what cannot be answered."""
@@ -96,6 +101,9 @@ class Question:
             _known(name, METRICS, "metric")
         for name in (*self.dimensions, *(kept.dimension for kept in self.filters)):
             _known(name, DIMENSIONS, "dimension")
+        for kept in self.filters:
+            for value in kept.values:
+                _typed(value, kept.dimension)
         for names in (self.metrics, self.dimensions):
             if len(set(names)) < len(names):
                 raise QuestionError(f"named twice: {', '.join(names)}")
@@ -109,54 +117,109 @@ def ask(warehouse: Warehouse, question: Question) -> pa.Table:
     Rows come in the order of time where a dimension is a time, else by the first metric, largest
     first. A figure without a row behind it is null.
     """
-    sql, parameters = to_sql(question)
+    sql, parameters, _ = to_sql(warehouse, question)
     table = warehouse.arrow(sql, parameters)
     return table.rename_columns([*question.dimensions, *question.metrics])
+
+
+@dataclass(frozen=True)
+class Explained:
+    """How a question was answered: the tables, what was read of them, and how long it took."""
+
+    tables: tuple[str, ...]
+    rows: int
+    bytes: int
+    seconds: float
+    sql: str
+
+    def __str__(self) -> str:
+        """Say it in a line."""
+        read = f"{self.rows:,} rows, {self.bytes / 1e6:,.1f} MB read"
+        return f"{' + '.join(self.tables)}: {read}, {self.seconds * 1e3:.0f} ms"
+
+
+def explain(warehouse: Warehouse, question: Question) -> Explained:
+    """Answer a question only to say how."""
+    began = time.monotonic()
+    sql, parameters, path = to_sql(warehouse, question)
+    found = json.loads(warehouse.text(sql, "JSONCompact", parameters))["statistics"]
+    seconds = time.monotonic() - began
+    return Explained(path.tables, found["rows_read"], found["bytes_read"], seconds, sql)
 
 
 def values(warehouse: Warehouse, dimension: str, contains: str = "", limit: int = 100) -> list[str]:
     """List the values of a dimension that contain a text, those with most lines first."""
     _known(dimension, DIMENSIONS, "dimension")
+    path = choose(warehouse, Need((*_texts([dimension], []), "line_count")))
     sql = (
-        f"SELECT {_output(dimension)} AS value FROM {_lines([dimension])}"
+        f"SELECT {_output(dimension)} AS value FROM {_rows(path, [dimension])}"
         f" GROUP BY {_key(dimension)}"
         " HAVING value != '' AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
-        f" ORDER BY count() DESC, value LIMIT {{limit:UInt32}}{EAGER}"
+        f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
-    return [str(row[0]) for row in warehouse.rows(sql, {"contains": contains, "limit": limit})]
+    parameters = path.parameters | {"contains": contains, "limit": limit}
+    return [str(row[0]) for row in warehouse.rows(sql, parameters)]
 
 
-def to_sql(question: Question) -> tuple[str, dict[str, Any]]:
-    """Write the SQL of a question, and the values for its parameters."""
+def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any], Path]:
+    """Write the SQL of a question, the values for its parameters, and where its rows are from."""
     question.check()
     parameters: dict[str, Any] = {}
-    conditions = [*_period_sql(question.period, parameters)]
-    conditions += [_filter_sql(kept, question, parameters) for kept in question.filters]
+    of_rows, of_parts = _conditions(question, parameters)
+    start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
+    texts = _texts(question.dimensions, [_measured(name, question) for name in question.metrics])
+    need = Need((*texts, *of_parts), tuple(of_rows), start, end)
+    path = from_lines(warehouse, need) if question.exact else choose(warehouse, need)
+    rows = _rows(path, question.dimensions)
     if question.limit is not None:
         parameters["limit"] = question.limit
     ranked = next((n for n in question.dimensions if not DIMENSIONS[n].is_time), None)
     alone = question.dimensions == (ranked,)
     if question.limit is not None and ranked and not alone:
-        conditions.append(_top_sql(question, ranked, conditions))
-    sql = _select(question, conditions)
+        of_parts.append(_top_sql(question, ranked, rows, of_parts))
+    sql = _select(question, rows, of_parts)
     if question.limit is not None and (alone or not ranked):
         sql += " LIMIT {limit:UInt32}"
-    return sql + EAGER, parameters
+    return sql + EAGER, parameters | path.parameters, path
 
 
-def _select(question: Question, conditions: list[str]) -> str:
+def _texts(dimensions: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:
+    chosen = [DIMENSIONS[name] for name in dimensions]
+    return (*(each.sql for each in chosen), *(each.array_join for each in chosen), *metrics)
+
+
+def _conditions(question: Question, parameters: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Write what rows must meet, and what the parts must into which a split takes a row."""
+    of_rows, of_parts = [], []
+    for kept in question.filters:
+        dimension = DIMENSIONS[kept.dimension]
+        name = f"f{len(parameters)}"
+        parameters[name] = [_typed(value, kept.dimension) for value in kept.values]
+        values = f"{{{name}:Array({dimension.type})}}"
+        if not dimension.is_many:
+            of_rows.append(f"{_key(kept.dimension)} {'NOT IN' if kept.exclude else 'IN'} {values}")
+            continue
+        has = dimension.has.replace("{values}", values)
+        of_rows.append(f"NOT {has}" if kept.exclude else has)
+        # of a line with several, a split shows the values that were asked for
+        if not kept.exclude and kept.dimension in question.dimensions:
+            of_parts.append(f"has({values}, {_output(kept.dimension)})")
+    return of_rows, of_parts
+
+
+def _select(question: Question, rows: str, conditions: list[str]) -> str:
     columns = [f"{_output(name)} AS d{i}" for i, name in enumerate(question.dimensions)]
     columns += [f"{_measured(name, question)} AS m{i}" for i, name in enumerate(question.metrics)]
-    sql = f"SELECT {', '.join(columns)} FROM {_lines(question.dimensions)}{_where(conditions)}"
+    sql = f"SELECT {', '.join(columns)} FROM {rows}{_where(conditions)}"
     if question.dimensions:
         sql += f" GROUP BY {', '.join(map(_key, question.dimensions))}"
     return sql + f" ORDER BY {_order(question)}"
 
 
-def _lines(dimensions: Iterable[str]) -> str:
-    """Write the lines, those with several values of a dimension once for each."""
+def _rows(path: Path, dimensions: Iterable[str]) -> str:
+    """Write the rows, those with several values of a dimension once for each."""
     many = [DIMENSIONS[name].array_join for name in dimensions if DIMENSIONS[name].is_many]
-    return " ARRAY JOIN ".join(["lines", *many])
+    return " ARRAY JOIN ".join([f"({path.sql})", *many])
 
 
 def _measured(metric: str, question: Question) -> str:
@@ -174,11 +237,10 @@ def _direction(question: Question) -> str:
     return "ASC NULLS LAST" if question.ascending else "DESC NULLS LAST"
 
 
-def _top_sql(question: Question, ranked: str, conditions: list[str]) -> str:
+def _top_sql(question: Question, ranked: str, rows: str, conditions: list[str]) -> str:
     column = DIMENSIONS[ranked].sql
     return (
-        f"{column} IN (SELECT {column} FROM {_lines(question.dimensions)}{_where(conditions)}"
-        f" GROUP BY {column}"
+        f"{column} IN (SELECT {column} FROM {rows}{_where(conditions)} GROUP BY {column}"
         f" ORDER BY {_measured(question.metrics[0], question)} {_direction(question)}, {column}"
         " LIMIT {limit:UInt32})"
     )
@@ -198,31 +260,6 @@ def _key(dimension: str) -> str:
 def _output(dimension: str) -> str:
     """Write a dimension as it is shown, one value for each group."""
     return DIMENSIONS[dimension].shown or _key(dimension)
-
-
-def _period_sql(period: Period, parameters: dict[str, Any]) -> Iterable[str]:
-    """Limit the calendar day, and `time` a day wider on each side, which the key can use."""
-    if period.start:
-        parameters["start"] = period.start
-        yield "day >= {start:Date} AND time >= toDateTime({start:Date}, 'UTC') - 86400"
-    if period.end:
-        parameters["end"] = period.end
-        yield "day < {end:Date} AND time < toDateTime({end:Date}, 'UTC') + 86400"
-
-
-def _filter_sql(kept: Filter, question: Question, parameters: dict[str, Any]) -> str:
-    dimension = DIMENSIONS[kept.dimension]
-    name = f"f{len(parameters)}"
-    parameters[name] = [_typed(value, kept.dimension) for value in kept.values]
-    values = f"{{{name}:Array({dimension.type})}}"
-    if not dimension.is_many:
-        return f"{_key(kept.dimension)} {'NOT IN' if kept.exclude else 'IN'} {values}"
-    has = dimension.has.replace("{values}", values)
-    if kept.exclude:
-        return f"NOT {has}"
-    # of a line with several, a split shows the values that were asked for
-    split = kept.dimension in question.dimensions
-    return f"{has} AND has({values}, {_output(kept.dimension)})" if split else has
 
 
 def _typed(value: str, dimension: str) -> str | int | date:

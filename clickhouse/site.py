@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 from clickhouse import codes
+from clickhouse.attempts import multi_node_lines
 from clickhouse.requests import LAMBDAS
 from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings
 
@@ -20,22 +21,60 @@ Guard = tuple[tuple[str, ...], date, date]  # clusters, since, until
 
 def pieces(settings: Settings) -> dict[str, str]:
     """Give the SQL for each {name} in a view."""
-    return {
+    made = derived(settings)
+    columns = {"time": midnight_sql(settings)} | made
+    pairs = (f"({_literal(name)}, {_literal(sql)})" for name, sql in columns.items())
+    return made | {
+        "derived_columns": _array(pairs),
         "day": day_sql(settings),
-        "pe_class": pe_class_sql(settings),
-        "largest_node": largest_node_sql(settings),
-        "sub_cluster": sub_cluster_sql(settings),
+        "multi_node_lines": multi_node_lines(),
+        "node_spread": node_spread_sql(),
         "metagroup_entries": metagroup_entries_sql(settings),
         "metagroup_names": _texts(settings.metagroups),
-        "metagroup_ids": metagroup_ids_sql(settings),
-        "metagroup_shares": metagroup_shares_sql(settings),
         "failed_numbers": _array(codes.FAILED),
         "failed_meanings": _texts(codes.FAILED.values()),
         "exit_numbers": _array(codes.EXITS),
         "exit_meanings": _texts(codes.EXITS.values()),
+        "line_flags": made["flag_names"],
         "flag_names": _texts(codes.FLAGS),
         "request_lambdas": LAMBDAS.strip(),
     }
+
+
+def derived(settings: Settings) -> dict[str, str]:
+    """Give the SQL of each column that is made of others; one may need those before it."""
+    ids, bits = "arrayFilter(id -> id > 0, metagroup_ids)", "bitPositionsToArray(flags)"
+    return {
+        "largest_node": f"toUInt32({largest_node_sql(settings)})",
+        "parallel_class": f"toLowCardinality({parallel_class_sql(settings)})",
+        "sub_cluster": f"toLowCardinality({sub_cluster_sql(settings)})",
+        "metagroup_ids": metagroup_ids_sql(settings),
+        "metagroup_shares": metagroup_shares_sql(settings),
+        "metagroups": f"arrayMap(id -> {_texts(settings.metagroups)}[id], {ids})",
+        "flag_names": f"arrayMap(bit -> {_texts(codes.FLAGS)}[bit + 1], {bits})",
+    }
+
+
+def node_spread_sql(near: str = "SELECT record_id FROM multi_node_lines") -> str:
+    """Write how many nodes the lines of a parallel attempt tell of.
+
+    3 = several, in the lines of its tasks, which `near` selects; 2 = several, 1 = one, in its list
+    of hosts; 0 = nothing.
+    """
+    return (
+        "toUInt8(multiIf(granted_pe = '' OR slots = 1, 0,"
+        f" record_id IN ({near}), 3, least(listed_hosts, 2)))"
+    )
+
+
+def parallel_class_sql(settings: Settings) -> str:
+    """Write the class of a line: the accounting holds no allocation rule, and none is guessed."""
+    stated = pe_class_sql(settings)
+    return (
+        f"multiIf(granted_pe = '' OR slots = 1, 'sequential', node_spread = 3, 'multi-node',"
+        f" {stated} != '', {stated}, node_spread = 2, 'multi-node', node_spread = 1, 'single-node',"
+        " largest_node > 0 AND slots > largest_node, 'multi-node', 'parallel-unknown')"
+    )
 
 
 def _literal(text: str) -> str:
@@ -64,6 +103,16 @@ def day_sql(settings: Settings) -> str:
         if cluster.timezone != "UTC"
     }
     return _by_cluster(cases, "toDate(time, 'UTC')")
+
+
+def midnight_sql(settings: Settings) -> str:
+    """Write when a day begins in the cluster's time zone, as the time of all of a day's lines."""
+    cases = {
+        name: f"toUInt32(toDateTime(day, {_literal(cluster.timezone)}))"
+        for name, cluster in settings.clusters.items()
+        if cluster.timezone != "UTC"
+    }
+    return _by_cluster(cases, "toUInt32(toDateTime(day, 'UTC'))")
 
 
 def pe_class_sql(settings: Settings) -> str:

@@ -76,6 +76,7 @@ def load(
     cluster: Clusters = None,
 ) -> None:
     """Load what is new in accounting files; loading one again adds nothing."""
+    from clickhouse import rollups
     from clickhouse.connection import Warehouse
     from clickhouse.migrate import migrate as migrate_warehouse
     from pychart import show
@@ -89,6 +90,7 @@ def load(
         migrate_warehouse(warehouse)
         for path in paths:
             show.load_with_progress(warehouse, name, path)
+        rollups.keep_fresh(warehouse, every_seconds=0)
 
 
 @app.command()
@@ -168,11 +170,16 @@ def ask(
     top: Annotated[int | None, typer.Option(help="Only the largest, by the first metric.")] = None,
     bottom: Annotated[int | None, typer.Option(help="Only the smallest.")] = None,
     format_name: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    exact: Annotated[bool, typer.Option("--exact", help="From the lines, no rollups.")] = False,
+    explained: Annotated[
+        bool, typer.Option("--explain", help="Say from what, how much was read and how long.")
+    ] = False,
 ) -> None:
     """Ask a question: metrics by dimensions, over a period."""
     from clickhouse.migrate import open_current
     from clickhouse.query import Period, Question
     from clickhouse.query import ask as ask_warehouse
+    from clickhouse.query import explain as explain_question
     from pychart import show
 
     if top is not None and bottom is not None:
@@ -185,10 +192,13 @@ def ask(
         filters=tuple(parse_filter(text) for text in where or ()),
         limit=bottom if top is None else top,
         ascending=bottom is not None,
+        exact=exact,
     )
     question.check()
     with open_current(context.obj) as warehouse:
         write(question, ask_warehouse(warehouse, question))
+        if explained:
+            print(explain_question(warehouse, question), file=sys.stderr)
 
 
 @app.command()

@@ -306,7 +306,8 @@ def test_ingest_user_writes_its_database_and_no_other(users: Users) -> None:
 def test_app_user_reads(users: Users) -> None:
     assert users.app("SELECT count() FROM pychart.jobs") == "10\n"
     assert users.app("SELECT count() FROM pychart.stored") == "10\n"
-    assert users.app("SELECT name FROM system.databases") == "pychart\n"
+    assert users.app("SELECT name FROM system.databases") == "pychart\nsystem\n"
+    assert users.app("SELECT DISTINCT database FROM system.parts") == "pychart\n"
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,9 @@ SELECT
     -- hosts of the list that UGE 2022 writes, 0 without one
     if(layout = 74 AND later[29] NOT IN ('NONE', 'UNKNOWN', '(null)', 'none'),
         length(arrayDistinct(extractAll(later[29], '(?:^|[,\\x3b\\s])([^,\\x3b\\s=:(]+)'))), 0) AS listed_hosts,
-    toUInt32({largest_node}) AS largest_node,  -- cores of the cluster's, 0 where the settings do not say
-    -- the accounting holds no allocation rule: what cannot be known is never guessed
-    toLowCardinality(multiIf(
-        granted_pe = '' OR slots = 1, 'sequential',
-        record_id IN (SELECT record_id FROM multi_node_lines), 'multi-node',
-        {pe_class} != '', {pe_class},
-        listed_hosts > 1, 'multi-node',
-        listed_hosts = 1, 'single-node',
-        largest_node > 0 AND slots > largest_node, 'multi-node',
-        'parallel-unknown')) AS parallel_class,
+    {node_spread} AS node_spread,    -- what the lines of a parallel attempt tell: 3, 2 = several nodes, 1 = one, 0 = nothing
+    {largest_node} AS largest_node,  -- cores of the cluster's, 0 where the settings do not say
+    {parallel_class} AS parallel_class,
     toLowCardinality(multiIf(
         exit_status = 4294967295, 'running',
         failed IN (24, 25), 'rescheduled',
@@ -36,9 +29,9 @@ SELECT
         failed > 0, 'failed',
         exit_status > 0, 'error',
         'done')) AS outcome,
-    toLowCardinality({sub_cluster}) AS sub_cluster,
+    {sub_cluster} AS sub_cluster,
     {metagroup_ids} AS metagroup_ids,        -- as in metagroup_numbers, [0] where it is in none
     {metagroup_shares} AS metagroup_shares,  -- what of the line's usage each of these counts
-    arrayMap(id -> {metagroup_names}[id], arrayFilter(id -> id > 0, metagroup_ids)) AS metagroups,
-    arrayMap(bit -> {flag_names}[bit + 1], bitPositionsToArray(accounting.flags)) AS flag_names
+    {metagroups} AS metagroups,
+    {line_flags} AS flag_names
 FROM accounting FINAL

@@ -1,0 +1,56 @@
+"""Attempts with tasks on other nodes: their lines tell of each other, wherever in time they are."""
+
+from __future__ import annotations
+
+from clickhouse.connection import Warehouse
+
+_PARALLEL = "granted_pe != '' AND slots != 1 AND start_time > 0"
+_WITHIN = "time BETWEEN {low:UInt32} AND {high:UInt32}"
+_OF_ITS_JOBS = f"job_number IN (SELECT job_number FROM accounting WHERE {_WITHIN} AND {_PARALLEL})"
+
+
+def multi_node_lines(low: int = 0, high: int = 2**32 - 1) -> str:
+    """Select the lines of attempts that name several hosts, of a span of `time` in seconds.
+
+    The attempt of a task is the last one of the job that had started before it did; copies of a
+    line do no harm here.
+    """
+    span = f"time BETWEEN {low} AND {high} AND granted_pe != '' AND slots != 1"
+    return f"""
+        SELECT arrayJoin(groupArray(record_id)) AS record_id
+        FROM
+        (
+            SELECT
+                cityHash64(cluster) AS cluster_hash, job_number, task_number, record_id, hostname,
+                toUInt32(start_time) AS start,
+                max(if(pe_taskid = '', bitShiftLeft(toUInt64(start), 32) + toUInt32(end_time), 0))
+                    OVER (PARTITION BY cluster_hash, job_number, task_number ORDER BY start)
+                    AS attempt
+            FROM accounting
+            WHERE {span} AND time >= start_time AND job_number IN
+                (SELECT job_number FROM accounting WHERE {span} AND pe_taskid != '')
+        )
+        WHERE start <= bitAnd(attempt, 4294967295)
+        GROUP BY cluster_hash, job_number, task_number, attempt
+        HAVING min(hostname) != max(hostname)"""
+
+
+def reach(warehouse: Warehouse, low: int, high: int) -> tuple[int, int]:
+    """Give the span of `time` of all lines of the attempts with a line between these seconds.
+
+    The attempt of a task began before it did, and ended after it began.
+    """
+
+    def bound(value: str, condition: str, otherwise: int) -> int:
+        sql = f"SELECT count(), toUInt32({value}) FROM accounting WHERE {_PARALLEL} AND {condition}"
+        parameters = {"low": low, "high": high, "edge": otherwise}
+        [(count, found)] = warehouse.rows(sql, parameters)
+        return int(found) if count else otherwise
+
+    started = "start_time <= {high:UInt32} AND time >="
+    first = bound("min(start_time)", _WITHIN, low)
+    first = bound("min(start_time)", f"{started} {{edge:UInt32}} AND {_OF_ITS_JOBS}", first)
+    last = bound("max(time)", f"{started} {{high:UInt32}} AND {_OF_ITS_JOBS}", high)
+    late = "start_time <= {edge:UInt32} AND time >= {edge:UInt32}"
+    last = bound("max(time)", f"{late} AND {_OF_ITS_JOBS}", last)
+    return min(first, low), max(last, high)

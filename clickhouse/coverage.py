@@ -1,0 +1,215 @@
+"""What the rollups cover: each month was made from certain parts of the table, and parts change.
+
+New rows make a new part, whoever wrote them, so days that a part covers which a month was not made
+from are answered from the lines: an answer is right before the rollups are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from clickhouse.connection import Warehouse
+from clickhouse.errors import WarehouseError
+from clickhouse.measures import MONTHS_PER_REFRESH
+
+UNKNOWN_TABLE = 60
+DAY = timedelta(days=1)
+
+Days = tuple[date, date]  # from the first up to, not including, the second
+Known = tuple[str, int, int, int]  # partition, first and last block, version
+
+# `data_version` is the first block of a part that no mutation has touched. Another table of the
+# name `accounting` has other rows in blocks of the same numbers, hence its UUID.
+_LOOK = f"""
+    SELECT
+        concat((SELECT rollups FROM definitions), ' ', (SELECT toString(uuid) FROM system.tables
+            WHERE database = currentDatabase() AND name = 'accounting')) AS origin,
+        (SELECT derived FROM definitions),
+        (SELECT groupArray((partition, min_block_number, max_block_number,
+                if(data_version = min_block_number, 0, data_version), toUInt32(min_time),
+                toUInt32(max_time)))
+            FROM system.parts
+            WHERE database = currentDatabase() AND table = 'accounting' AND active AND rows > 0),
+        (SELECT groupArray((refresh, months, its_parts)) FROM
+            (SELECT intDiv(build, {MONTHS_PER_REFRESH}) AS refresh,
+                groupArray((month, build)) AS months, any(parts) AS its_parts
+            FROM rollup_months FINAL WHERE made_by = origin GROUP BY refresh))
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of `accounting`: its blocks, its last mutation, and its first and last day in UTC."""
+
+    partition: str
+    first: int
+    last: int
+    version: int
+    begins: date
+    ends: date
+
+
+class Built:
+    """What one refresh saw: the parts that there were when it began."""
+
+    def __init__(self, parts: Iterable[Known]) -> None:
+        self.parts: dict[str, list[Known]] = {}
+        for part in parts:
+            self.parts.setdefault(part[0], []).append(part)
+        known = [part for each in self.parts.values() for part in each]
+        self._firsts = {(name, first) for name, first, _, _ in known}
+        self._lasts = {(name, last) for name, _, last, _ in known}
+
+    def knows(self, part: Part) -> bool:
+        """Tell whether a part is one of these, or some of these merged."""
+        return (
+            (part.partition, part.first) in self._firsts
+            and (part.partition, part.last) in self._lasts
+            and part.version <= max(version for *_, version in self.parts[part.partition])
+        )
+
+    def lost(self, partition: str, parts: Iterable[Part]) -> bool:
+        """Tell whether rows of a partition were taken away since."""
+        spans = [(each.first, each.last) for each in parts if each.partition == partition]
+        return any(
+            not any(first <= its_first and its_last <= last for first, last in spans)
+            for _, its_first, its_last, _ in self.parts.get(partition, ())
+        )
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The months that are made, and the parts that there are now."""
+
+    origin: str = ""  # how months are made, and of which table
+    derived: tuple[tuple[str, str], ...] = ()  # SQL of columns that are made of others, by name
+    parts: tuple[Part, ...] = ()
+    builds: dict[date, int] = field(default_factory=dict)  # of the first day of a month
+    refreshes: dict[int, Built] = field(default_factory=dict)
+    doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
+    _stale: dict[date, list[Days]] = field(default_factory=dict)
+
+    def months(self) -> list[date]:
+        """List the months in which there may be a line, each by its first day."""
+        found: set[date] = set()
+        for begins, ends in {(part.begins, part.ends) for part in self.parts}:
+            found.update(_months_between(begins - DAY, ends + 2 * DAY))
+        return sorted(found)
+
+    def stale(self, month: date) -> list[Days]:
+        """List the days of a month that its build does not know, all where there is none."""
+        if month not in self._stale:
+            self._stale[month] = self._find_stale(month)
+        return self._stale[month]
+
+    def stale_in_built(self) -> list[Days]:
+        """List the stale days of months that are made."""
+        built = [month for month in self.months() if month in self.builds]
+        return list(united(days for month in built for days in self.stale(month)))
+
+    def doubting(self, spans: Iterable[Days]) -> Coverage:
+        """Take these days for stale too."""
+        return replace(self, doubtful=(*self.doubtful, *spans), _stale={})
+
+    def _find_stale(self, month: date) -> list[Days]:
+        whole = (month, next_month(month))
+        if month not in self.builds:
+            return [whole]
+        built = self.refreshes[self.builds[month] // MONTHS_PER_REFRESH]
+        years = {str((month - DAY).year), str(month.year), str(whole[1].year)}
+        if any(built.lost(year, self.parts) for year in years):
+            return [whole]
+        new = [
+            (part.begins - DAY, part.ends + 2 * DAY)
+            for part in self.parts
+            if part.partition in years and not built.knows(part)
+        ]
+        return list(united(clipped([*new, *self.doubtful], whole)))
+
+
+def look(warehouse: Warehouse) -> Coverage:
+    """See which months are made as they should be, and which parts there are."""
+    try:
+        [(origin, derived, parts, built)] = warehouse.rows(_LOOK)
+    except WarehouseError as error:
+        if error.code != UNKNOWN_TABLE:  # no rollups before the next `pychart migrate`
+            raise
+        return Coverage()
+    seen = tuple((refresh, tuple(months), tuple(its_parts)) for refresh, months, its_parts in built)
+    return _coverage(str(origin), tuple(derived), tuple(parts), seen)
+
+
+@lru_cache(maxsize=8)  # the same until something is loaded, merged or refreshed
+def _coverage(
+    origin: str,
+    derived: tuple[tuple[str, str], ...],
+    parts: Sequence[Sequence[Any]],
+    built: Sequence[Sequence[Any]],
+) -> Coverage:
+    builds = {month: int(build) for _, months, _ in built for month, build in months}
+    refreshes = {int(refresh): Built(its_parts) for refresh, _, its_parts in built}
+    return Coverage(origin, derived, tuple(map(_part, parts)), builds, refreshes)
+
+
+def _part(row: Sequence[Any]) -> Part:
+    partition, first, last, version, begins, ends = row
+    return Part(str(partition), first, last, version, day_of(begins), day_of(ends))
+
+
+def day_of(instant: int) -> date:
+    """Give the day in UTC of a time in seconds."""
+    return datetime.fromtimestamp(instant, UTC).date()
+
+
+def seconds(day: date) -> int:
+    """Give the time at which a day begins in UTC, within what a DateTime can hold."""
+    begins = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
+    return min(max(begins, 0), 2**32 - 1)
+
+
+def next_month(day: date) -> date:
+    """Give the first day of the month after that of `day`."""
+    return (day.replace(day=28) + 4 * DAY).replace(day=1)
+
+
+def _months_between(start: date, end: date) -> Iterator[date]:
+    month = start.replace(day=1)
+    while month < end:
+        yield month
+        month = next_month(month)
+
+
+def clipped(spans: Iterable[Days], bounds: Days) -> Iterator[Days]:
+    """Cut spans of days to those within `bounds`."""
+    for start, end in spans:
+        if max(start, bounds[0]) < min(end, bounds[1]):
+            yield max(start, bounds[0]), min(end, bounds[1])
+
+
+def united(spans: Iterable[Days]) -> Iterator[Days]:
+    """Join spans of days that meet or overlap, in order."""
+    current: Days | None = None
+    for start, end in sorted(spans):
+        if current is not None and start <= current[1]:
+            current = (current[0], max(current[1], end))
+            continue
+        if current is not None:
+            yield current
+        current = (start, end)
+    if current is not None:
+        yield current
+
+
+def without(whole: Days, holes: Iterable[Days]) -> Iterator[Days]:
+    """Give what of a span of days remains without `holes`, which are in order and apart."""
+    start = whole[0]
+    for first, end in holes:
+        if start < first:
+            yield start, min(first, whole[1])
+        start = max(start, end)
+    if start < whole[1]:
+        yield start, whole[1]

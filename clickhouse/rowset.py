@@ -1,0 +1,92 @@
+"""The rows that a question is asked of, as SQL: of lines, of a rollup, or of both.
+
+Whichever it is, they have the same columns: the keys and measures of `measures`, and what the
+settings make of the keys (parallel class, sub-cluster, metagroups), whose SQL is in `definitions`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from clickhouse.measures import MEASURES
+from clickhouse.settings import Settings
+from clickhouse.site import derived as derived_columns
+from clickhouse.site import node_spread_sql
+
+WORD = re.compile(r"[A-Za-z_]\w*")
+LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
+DERIVED = tuple(derived_columns(Settings.model_construct()))
+
+Derived = Mapping[str, str]  # SQL of columns that are made of others, in order
+
+
+def words(texts: Iterable[str]) -> set[str]:
+    """List the words of some SQL, among which are the columns that it needs."""
+    return {word for text in texts for word in WORD.findall(LITERAL.sub("''", text))}
+
+
+def needed(derived: Derived, texts: Iterable[str]) -> set[str]:
+    """List the words of some SQL, and those of what its derived columns are made of."""
+    found = words(texts)
+    behind = words(chosen(derived, found - {"time"}).values())
+    # they look at the time only to tell days apart
+    return found | {"day" if word == "time" else word for word in behind}
+
+
+def chosen(derived: Derived, wanted: Collection[str]) -> dict[str, str]:
+    """Give the SQL of the wanted derived columns and of those that they are made of, in order."""
+    found: dict[str, str] = {}
+    for name, sql in reversed([*derived.items()]):
+        if name in wanted or name in words(found.values()):
+            found[name] = sql
+    return dict(reversed([*found.items()]))
+
+
+def of_lines(columns: Sequence[str], conditions: Sequence[str]) -> str:
+    """Select columns of lines."""
+    return _select({}, _shown(columns), "lines", conditions)
+
+
+def of_near_lines(
+    derived: Derived, columns: Sequence[str], conditions: Sequence[str], near: str
+) -> str:
+    """Select columns of lines, among them ones that are made of `node_spread`.
+
+    `near` selects the multi-node lines, of no more of the table than is needed.
+    """
+    made = {"node_spread": node_spread_sql(near)}
+    made |= _without_time(chosen(derived, words([*columns, *conditions])))
+    table = f"(SELECT * EXCEPT ({', '.join(made)}) FROM lines)"
+    return _select(made, _shown(columns), table, conditions)
+
+
+def of_cube(derived: Derived, table: str, columns: Sequence[str], conditions: Sequence[str]) -> str:
+    """Select columns of a rollup."""
+    made = chosen(derived, words([*columns, *conditions]))
+    return _select(made, map(_quoted, columns), table, conditions)
+
+
+def _without_time(made: dict[str, str]) -> dict[str, str]:
+    """Leave out what stands for the time where there is none but the day's."""
+    return {name: sql for name, sql in made.items() if name != "time"}
+
+
+def _shown(columns: Iterable[str]) -> list[str]:
+    return [
+        f"{MEASURES[name].sql} AS {name}" if name in MEASURES else _quoted(name) for name in columns
+    ]
+
+
+def _quoted(column: str) -> str:
+    return f"`{column}`" if column == "group" else column
+
+
+def _select(
+    made: dict[str, str], columns: Iterable[str], table: str, conditions: Iterable[str]
+) -> str:
+    sql = f"SELECT {', '.join(columns)} FROM {table}"
+    if made:
+        sql = f"WITH {', '.join(f'{text} AS {name}' for name, text in made.items())} {sql}"
+    where = " AND ".join(f"({each})" for each in conditions)
+    return f"{sql} WHERE {where}" if where else sql

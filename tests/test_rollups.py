@@ -1,0 +1,379 @@
+"""Rollups: the same answers as from the lines, whatever was loaded, lost or left half done."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clickhouse import rollups, site
+from clickhouse.connection import Warehouse
+from clickhouse.coverage import Built, Part, united, without
+from clickhouse.dimensions import DIMENSIONS
+from clickhouse.errors import WarehouseError
+from clickhouse.measures import CUBES, DAYS, KEYS, MEASURES
+from clickhouse.metrics import METRICS
+from clickhouse.migrate import migrate
+from clickhouse.paths import COLUMNS
+from clickhouse.query import Filter, Period, Question, ask, explain, to_sql
+from clickhouse.rowset import DERIVED, words
+from clickhouse.settings import ClusterSettings, Settings
+from tests.helpers import CLUSTER, column, line, load_bytes, warehouse
+
+DAY = 86400
+T = 1514764800  # 2018-01-01 00:00 UTC
+OWNERS = ["ann", "bob", "o'neil", "back\\slash", "é🦆", "'; DROP TABLE accounting --"]
+QUEUES = ["all.q", "long.q"]
+NODES = ["node1", "node2", "n3"]
+SITE: dict[str, Any] = {
+    "clusters": {
+        CLUSTER: ClusterSettings(
+            timezone="Europe/Paris",
+            pe_classes={"open*": "single-node"},
+            largest_node=8,
+            sub_clusters={"old": {"hosts": ["node*"]}, "long": {"queues": ["long*"]}},
+        )
+    },
+    "metagroups": {
+        "lab": {"users": ["ann", "bob"], "groups": ["chem"]},
+        "moved": {"members": [{"user": "bob", "since": date(2018, 2, 10), "share": 0.5}]},
+    },
+}
+
+
+def accounting(seed: int, jobs: int, first: int = T - 40 * DAY, days: int = 120) -> bytes:
+    """Jobs of all kinds; every usage is a multiple of 1/4, so that sums are exact in any order."""
+    rng = random.Random(seed)
+    lines = [
+        made
+        for number in range(jobs)
+        for made in _job(rng, seed * 100_000 + number, first + rng.randrange(days * DAY))
+    ]
+    return b"".join(each + b"\n" for each in lines)
+
+
+def _job(rng: random.Random, number: int, submitted: int) -> Iterator[bytes]:
+    start = submitted + rng.choice([0, 60, 5000, 3 * DAY])
+    end = start + rng.choice([0, 30, 4000, 20 * DAY])
+    failed, status = rng.choice([(0, 0), (0, 0), (0, 1), (100, 137), (25, 0), (37, 0)])
+    pe = rng.choice(["NONE", "NONE", "openmp", "mpi"])
+    common = {
+        "job_number": number,
+        "owner": rng.choice(OWNERS),
+        "group": rng.choice(["chem", "physics"]),
+        "qname": rng.choice(QUEUES),
+        "project": rng.choice(["NONE", "p1"]),
+        "granted_pe": pe,
+        "slots": 1 if pe == "NONE" else rng.choice([1, 4, 16]),
+        "submission_time": submitted,
+    }
+    usage = {"cpu": rng.randrange(4000) / 4, "mem": rng.randrange(40) / 4, "io": 0.25, "iow": 0.5}
+    if rng.random() < 0.1:
+        yield line(**common, start_time=0, end_time=0, failed=21, cpu=0, mem=0)
+        return
+    for task in range(rng.choice([0, 1, 3]) if pe == "mpi" else 0):
+        begun = start + rng.randrange(1, 20)
+        yield line(
+            **common, **usage, pe_taskid=f"{task}.x", hostname=rng.choice(NODES), start_time=begun,
+            end_time=max(begun, end - 10 * DAY * rng.randrange(2)),
+        )  # fmt: skip
+    memory = rng.choice([2**20, 2**33, 2**62])  # the last is more than any machine has
+    yield line(
+        **common, **usage, hostname=rng.choice(NODES), start_time=start, end_time=end,
+        failed=failed, exit_status=status, maxvmem=memory, ru_utime=usage["cpu"],
+    )  # fmt: skip
+
+
+VALUES = {
+    "user": [*OWNERS, "nobody"],
+    "group": ["chem"],
+    "queue": QUEUES,
+    "node": NODES,
+    "project": ["", "p1"],
+    "parallel_class": ["sequential", "multi-node", "single-node", "parallel-unknown"],
+    "metagroup": ["lab", "moved", ""],
+    "sub_cluster": ["old", "long"],
+    "slots": ["1", "16"],
+    "outcome": ["done", "killed"],
+    "flag": ["maxvmem missing", ""],
+    "year": ["2017", "2018"],
+    "month": ["2018-01-01", "2018-03-01"],
+    "day": ["2018-01-31", "2018-02-14"],
+}
+PERIODS = ["all", "2018", "2018-02", "2018-01-10..2018-03-20", "2018-02-14", "..2017-12", "2030"]
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Question:
+    named = st.sampled_from(sorted(VALUES))
+    kept = [
+        Filter(name, tuple(draw(st.lists(st.sampled_from(VALUES[name]), max_size=2))), exclude)
+        for name, exclude in draw(st.lists(st.tuples(named, st.booleans()), max_size=2))
+    ]
+    return Question(
+        tuple(
+            draw(st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=4, unique=True))
+        ),
+        tuple(draw(st.lists(st.sampled_from(sorted(DIMENSIONS)), max_size=2, unique=True))),
+        Period.parse(draw(st.sampled_from(PERIODS))),
+        tuple(kept),
+        draw(st.none() | st.integers(1, 4)),
+        draw(st.booleans()),
+    )
+
+
+def check(db: Warehouse, question: Question) -> None:
+    found = ask(db, question).to_pylist()
+    true = ask(db, Question(**{**vars(question), "exact": True})).to_pylist()
+    assert found == true, question
+
+
+def check_all(db: Warehouse, examples: int = 4) -> None:
+    """Compare random questions, and those that have once gone wrong."""
+
+    @settings(max_examples=examples, deadline=None, database=None, derandomize=True)
+    @given(question=questions())
+    def compare(question: Question) -> None:
+        check(db, question)
+
+    compare()
+    for dimension in ("month", "parallel_class", "day"):
+        check(db, Question(("attempts", "core_hours", "cpu_hours", "users"), (dimension,)))
+
+
+def tables(db: Warehouse, question: Question) -> tuple[str, ...]:
+    return to_sql(db, question)[2].tables
+
+
+BY_MONTH = Question(("jobs", "cpu_hours"), ("month",))
+
+
+@pytest.fixture
+def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
+    with warehouse(database_url, **SITE) as opened:
+        load_bytes(opened, tmp_path / "accounting", accounting(1, 400))
+        rollups.refresh(opened)
+        yield opened
+
+
+def test_answers_are_those_of_the_lines(db: Warehouse) -> None:
+    assert tables(db, BY_MONTH) == ("cube_months",)
+    check_all(db, 40)
+
+
+def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> None:
+    by = {
+        ("user", "parallel_class"): ("cube_months",),
+        ("day",): ("cube_days",),
+        ("week", "outcome"): ("cube_days",),
+        ("node",): ("node_months",),
+        ("node", "user"): ("node_months",),
+        ("node", "day"): ("lines",),
+        ("sub_cluster",): ("node_months",),
+        ("metagroup", "year"): ("cube_days",),  # someone joined one in the middle of a month
+    }
+    found = {dimensions: tables(db, Question(("jobs",), dimensions)) for dimensions in by}
+    assert found == by
+    assert tables(db, Question(("wait_median",))) == ("lines",)
+    month = Question(("jobs",), period=Period.parse("2018-01-10..2018-02"))
+    assert tables(db, month) == ("cube_months", "cube_days")
+
+
+def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None:
+    before = ask(db, Question(("attempts",))).to_pylist()
+    load_bytes(
+        db, tmp_path / "more", line(owner="new", job_number=1, start_time=T, end_time=T) + b"\n"
+    )
+    assert tables(db, BY_MONTH) == ("cube_months", "cube_days", "lines")
+    assert ask(db, Question(("attempts",))).to_pylist() == [{"attempts": before[0]["attempts"] + 1}]
+    check_all(db)
+    assert rollups.refresh(db).months <= 2
+    assert tables(db, BY_MONTH) == ("cube_months",)
+    check_all(db)
+
+
+def test_duplicates_and_late_lines_and_another_year(db: Warehouse, tmp_path: Path) -> None:
+    load_bytes(db, tmp_path / "copy", b"# a copy\n" + accounting(1, 400))
+    check_all(db)
+    load_bytes(db, tmp_path / "late", accounting(2, 30))
+    check_all(db)
+    load_bytes(db, tmp_path / "later", accounting(3, 30, T + 400 * DAY))
+    check_all(db)
+    rollups.refresh(db)
+    assert tables(db, BY_MONTH) == ("cube_months",)
+    check_all(db)
+
+
+def test_rows_that_are_inserted_merged_changed_or_dropped_behind_our_back(db: Warehouse) -> None:
+    for statement in (
+        "INSERT INTO accounting SELECT * REPLACE (job_number + 9000 AS job_number) FROM accounting"
+        " WHERE owner = 'ann'",
+        "OPTIMIZE TABLE accounting FINAL",
+        "ALTER TABLE accounting UPDATE cpu = cpu + 1 WHERE owner = 'bob' SETTINGS mutations_sync=2",
+        "ALTER TABLE accounting DELETE WHERE owner = 'ann' SETTINGS mutations_sync=2",
+        "ALTER TABLE accounting DROP PARTITION 2018",
+    ):
+        db.command(statement)
+        check_all(db)
+        rollups.refresh(db)
+        check_all(db, 3)
+        assert rollups.refresh(db).months == 0
+
+
+def test_a_merge_alone_leaves_nothing_to_do(db: Warehouse, tmp_path: Path) -> None:
+    load_bytes(db, tmp_path / "late", accounting(2, 30))
+    rollups.refresh(db)
+    db.command("OPTIMIZE TABLE accounting FINAL")
+    assert tables(db, BY_MONTH) == ("cube_months",)
+    check_all(db)
+
+
+@pytest.mark.parametrize("step", ["_insert_from_lines", "_insert_from_days", "_name"])
+def test_a_crash_at_any_step_leaves_right_answers(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    load_bytes(db, tmp_path / "late", accounting(2, 30))
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(rollups, step, crash)
+        rollups.refresh(db)
+    check_all(db, 3)
+    rollups.refresh(db)
+    assert tables(db, BY_MONTH) == ("cube_months",)
+    check_all(db, 3)
+
+
+def test_two_refreshes_at_a_time_while_questions_are_asked(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_bytes(db, tmp_path / "late", accounting(2, 200))
+    monthly = Question(("jobs", "cpu_hours"), ("month",), exact=True)
+    true = ask(db, monthly).to_pylist()
+    monkeypatch.setattr(rollups, "_one_at_a_time", nullcontext())  # as in two processes
+    threads = [threading.Thread(target=rollups.refresh, args=(db,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        assert ask(db, BY_MONTH).to_pylist() == true
+    assert tables(db, BY_MONTH) == ("cube_months",)
+    assert ask(db, BY_MONTH).to_pylist() == true
+
+
+def test_rows_that_nothing_names_are_dropped_in_time(db: Warehouse, tmp_path: Path) -> None:
+    for seed in range(2):
+        load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))
+        rollups.refresh(db)
+    rollups._drop_unnamed(db, after_seconds=0)
+    named = column(db, "SELECT DISTINCT toString(intDiv(build, 2500)) FROM rollup_months FINAL")
+    parts = (
+        "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase()"
+    )
+    for cube in (*CUBES, DAYS):
+        kept = column(db, f"{parts} AND table = '{cube.name}'")
+        assert set(kept) <= set(named)
+    check_all(db)
+
+
+def test_keeping_fresh_waits_between_two_refreshes_and_survives_a_failure(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise WarehouseError("no space")
+
+    load_bytes(db, tmp_path / "late", accounting(2, 5))
+    with monkeypatch.context() as patch:
+        patch.setattr(rollups, "_build", fail)
+        rollups.keep_fresh(db)
+    assert "questions are slower: no space" in caplog.text
+    rollups.keep_fresh(db)
+    assert "lines" in tables(db, BY_MONTH)
+    rollups.keep_fresh(db, every_seconds=0)
+    assert tables(db, BY_MONTH) == ("cube_months",)
+
+
+def test_other_settings(db: Warehouse, database_url: str) -> None:
+    zone = {CLUSTER: ClusterSettings(timezone="Asia/Tokyo")}
+    classes = {CLUSTER: ClusterSettings(timezone="Europe/Paris", pe_classes={"mpi": "multi-node"})}
+    known = db.settings
+    for clusters, path in [(classes, ("cube_months",)), (zone, ("lines",))]:
+        db.settings = Settings(database=database_url, clusters=clusters)
+        migrate(db)
+        assert tables(db, Question(("jobs",), ("parallel_class",))) == path
+        check_all(db)
+    rollups.refresh(db)
+    assert tables(db, Question(("jobs",), ("parallel_class",))) == ("cube_months",)
+    check_all(db)
+    db.settings = known
+
+
+def test_without_rollups_and_without_lines(database_url: str, tmp_path: Path) -> None:
+    with warehouse(database_url) as opened:
+        assert ask(opened, Question(("jobs", "wait_avg"))).to_pylist() == [
+            {"jobs": 0, "wait_avg": None}
+        ]
+        assert rollups.refresh(opened).months == 0
+        load_bytes(opened, tmp_path / "accounting", accounting(1, 50))
+        assert tables(opened, BY_MONTH) == ("lines",)
+        check_all(opened, 3)
+
+
+@pytest.mark.parametrize("missing", ["VIEW definitions", "TABLE rollup_months"])
+def test_before_a_migration_answers_are_from_the_lines(db: Warehouse, missing: str) -> None:
+    db.command(f"DROP {missing} SYNC")
+    assert tables(db, BY_MONTH) == ("lines",)
+    assert ask(db, Question(("attempts",))).to_pylist() == [{"attempts": 400}]
+    assert ask(db, BY_MONTH).num_rows > 3
+
+
+def test_words_have_one_meaning(db: Warehouse) -> None:
+    columns = set(column(db, "SELECT name FROM system.columns WHERE database = currentDatabase()"
+                             " AND table = 'lines'"))  # fmt: skip
+    assert not columns & set(MEASURES)
+    assert set(DERIVED) <= columns
+    assert set(KEYS) <= columns
+    texts = [metric.sql for metric in METRICS.values()]
+    texts += [each.sql + each.array_join + each.has for each in DIMENSIONS.values()]
+    texts += site.derived(db.settings).values()
+    assert words(texts) & columns <= COLUMNS
+
+
+def test_parts_that_a_refresh_saw_are_known_when_they_merge() -> None:
+    seen = Built([("2018", 1, 3, 0), ("2018", 5, 5, 0), ("2019", 4, 4, 9)])
+
+    def knows(partition: str, first: int, last: int, version: int = 0) -> bool:
+        return seen.knows(Part(partition, first, last, version, date.min, date.min))
+
+    assert knows("2018", 1, 3) and knows("2018", 1, 5)
+    assert not knows("2018", 1, 6) and not knows("2018", 6, 6) and not knows("2018", 2, 3)
+    assert not knows("2018", 1, 3, 7) and knows("2019", 4, 4, 9) and not knows("2019", 4, 4, 10)
+    assert not knows("2017", 1, 1)
+
+
+def test_spans_of_days() -> None:
+    day = [date(2018, 1, each) for each in range(1, 10)]
+    assert list(united([(day[4], day[5]), (day[0], day[2]), (day[2], day[3])])) == [
+        (day[0], day[3]),
+        (day[4], day[5]),
+    ]
+    holes = [(day[0], day[1]), (day[3], day[4]), (day[6], day[8])]
+    assert list(without((day[1], day[7]), holes)) == [(day[1], day[3]), (day[4], day[6])]
+
+
+def test_explain_says_what_answered_and_what_was_read(db: Warehouse) -> None:
+    explained = explain(db, BY_MONTH)
+    assert explained.tables == ("cube_months",)
+    assert re.fullmatch(r"cube_months: [1-9]\d* rows, 0\.\d MB read, \d+ ms", str(explained))
+    lines = explain(db, Question(("jobs",), exact=True))
+    assert lines.tables == ("lines",) and lines.rows > explained.rows

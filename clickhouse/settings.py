@@ -241,7 +241,7 @@ class Settings(BaseSettings):
 
     @property
     def describes_site(self) -> bool:
-        """Whether these settings say anything of clusters, or were read from a file that does not."""
+        """Whether these settings say anything of clusters, or come from a file that does not."""
         return bool(self.clusters or self.metagroups or self._file)
 
     @property

@@ -55,6 +55,16 @@ def _spread(name: str, measure: str, count: str, column: str, what: str) -> dict
             f"half of the jobs have a {what.lower()} of at most this",
             needs,
         ),
+        **{
+            f"{name}_p{percent}": Metric(
+                f"{what}, {percent} %",
+                "s",
+                f"quantileExactInclusiveOrNullIf({percent / 100})({column}, {needs})",
+                f"{percent} % of the jobs have a {what.lower()} of at most this",
+                needs,
+            )
+            for percent in (90, 99)
+        },
         f"{name}_max": Metric(
             f"{what}, longest",
             "s",
@@ -132,6 +142,30 @@ METRICS: dict[str, Metric] = {
         "CPU time ÷ core time, of lines whose CPU time is not just what was reserved",
         f"is_executed AND {_MEASURED}",
     ),
+    "user_cpu_hours": Metric(
+        "CPU time, user", "h", "sum(user_time) / 3600", "sum of ru_utime over all lines", "1"
+    ),
+    "system_cpu_hours": Metric(
+        "CPU time, system", "h", "sum(system_time) / 3600", "sum of ru_stime over all lines", "1"
+    ),
+    "system_share": Metric(
+        "System share",
+        "%",
+        "100 * sum(system_time) / nullIf(sum(user_time) + sum(system_time), 0)",
+        "ru_stime ÷ (ru_utime + ru_stime)",
+        "1",
+    ),
+    "io": Metric("I/O", "GiB", "sum(io_volume)", "sum of io over all lines", "1"),
+    "io_wait_share": Metric(
+        "I/O wait",
+        "%",
+        "100 * sum(io_wait) / nullIf(sum(run_time), 0)",
+        "iow over all lines ÷ execution time of the jobs",
+        "1",
+    ),
+    "memory_integral": Metric(
+        "Memory over time", "GiB s", "sum(mem_time)", "sum of mem over all lines", "1"
+    ),
     "memory_avg": Metric(
         "Memory, average",
         "GiB",
@@ -168,6 +202,34 @@ METRICS: dict[str, Metric] = {
         "sum(slots * jobs) / nullIf(sumIf(jobs, slots > 0), 0)",
         "mean of slots",
         "is_executed AND slots > 0",
+    ),
+    "slots_max": Metric(
+        "Slots, most",
+        "",
+        "maxOrNullIf(slots, jobs > 0 AND slots > 0)",
+        "largest slots",
+        "is_executed AND slots > 0",
+    ),
+    "failed_jobs": Metric(
+        "Failed jobs",
+        "",
+        "sumIf(jobs, outcome != 'done')",
+        "executed jobs with another outcome than done",
+    ),
+    "failure_rate": Metric(
+        "Failure rate",
+        "%",
+        "100 * sumIf(jobs, outcome != 'done') / nullIf(sum(jobs), 0)",
+        "failed jobs ÷ executed jobs",
+    ),
+    "groups": Metric(
+        "Active groups", "", "uniqExactIf(`group`, jobs > 0)", "groups with an executed job"
+    ),
+    "nodes": Metric(
+        "Active nodes",
+        "",
+        "uniqExactIf(hostname, jobs > 0)",
+        "nodes on which a job was executed, of a parallel one the first",
     ),
     "users": Metric(
         "Active users", "", "uniqExactIf(owner, jobs > 0)", "users with an executed job"

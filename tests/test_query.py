@@ -94,12 +94,27 @@ def test_every_metric_on_known_jobs(db: Warehouse) -> None:
         "duration_min": HOUR,
         "duration_avg": 2 * HOUR,
         "duration_median": 1.5 * HOUR,
+        "duration_p90": pytest.approx(3.4 * HOUR),
+        "duration_p99": pytest.approx(3.94 * HOUR),
         "duration_max": 4 * HOUR,
         "wait_min": 0,
         "wait_avg": HOUR,
         "wait_median": HOUR,
+        "wait_p90": pytest.approx(1.7 * HOUR),
+        "wait_p99": pytest.approx(1.97 * HOUR),
         "wait_max": 2 * HOUR,
         "slots_avg": 2,
+        "slots_max": 4,
+        "failed_jobs": 0,
+        "failure_rate": 0,
+        "groups": 1,
+        "nodes": 1,
+        "user_cpu_hours": pytest.approx(6 * 1.5 / HOUR),
+        "system_cpu_hours": pytest.approx(6 * 0.5 / HOUR),
+        "system_share": 25,
+        "io": 6 * 0.125,
+        "io_wait_share": 0,
+        "memory_integral": 6 * 0.25,
         "users": 2,
     }
 
@@ -186,7 +201,8 @@ def test_figures_without_a_row_behind_them_are_null(db: Warehouse) -> None:
     nobody = (Filter("user", ("nobody",)),)
     figures = dict(zip(METRICS, answer(db, *METRICS, filters=nobody)[0], strict=True))
     counts = {name for name, metric in METRICS.items() if metric.unit in ("", "h", "core-h")}
-    counts -= {"slots_avg"}
+    counts -= {"slots_avg", "slots_max"}
+    counts |= {"io", "memory_integral"}
     assert figures == {name: 0 if name in counts else None for name in METRICS}
     assert answer(db, "jobs", by=("user",), filters=nobody) == []
 

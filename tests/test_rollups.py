@@ -137,7 +137,7 @@ def check(db: Warehouse, question: Question) -> None:
     assert found == true, question
 
 
-def check_all(db: Warehouse, examples: int = 4) -> None:
+def check_all(db: Warehouse, examples: int = 3) -> None:
     """Compare random questions, and those that have once gone wrong."""
 
     @settings(max_examples=examples, deadline=None, database=None, derandomize=True)
@@ -225,7 +225,7 @@ def test_rows_that_are_inserted_merged_changed_or_dropped_behind_our_back(db: Wa
         db.command(statement)
         check_all(db)
         rollups.refresh(db)
-        check_all(db, 3)
+        check_all(db, 2)
         assert rollups.refresh(db).months == 0
 
 
@@ -237,7 +237,7 @@ def test_a_merge_alone_leaves_nothing_to_do(db: Warehouse, tmp_path: Path) -> No
     check_all(db)
 
 
-@pytest.mark.parametrize("step", ["_insert_from_lines", "_insert_from_days", "_name"])
+@pytest.mark.parametrize("step", ["_insert_from_days", "_name"])
 def test_a_crash_at_any_step_leaves_right_answers(
     db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -249,10 +249,10 @@ def test_a_crash_at_any_step_leaves_right_answers(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(rollups, step, crash)
         rollups.refresh(db)
-    check_all(db, 3)
+    check_all(db, 2)
     rollups.refresh(db)
     assert tables(db, BY_MONTH) == ("cube_months",)
-    check_all(db, 3)
+    check_all(db, 2)
 
 
 def test_two_refreshes_at_a_time_while_questions_are_asked(
@@ -326,7 +326,7 @@ def test_without_rollups_and_without_lines(database_url: str, tmp_path: Path) ->
         assert rollups.refresh(opened).months == 0
         load_bytes(opened, tmp_path / "accounting", accounting(1, 50))
         assert tables(opened, BY_MONTH) == ("lines",)
-        check_all(opened, 3)
+        check_all(opened, 2)
 
 
 @pytest.mark.parametrize("missing", ["VIEW definitions", "TABLE rollup_months"])

@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -36,10 +36,9 @@ log = logging.getLogger(__name__)
 # Rows that no month names any more are kept while a question may still be reading them.
 KEPT_SECONDS = 900
 
-REFRESH_SECONDS = 60.0  # between two refreshes while lines keep coming
+REFRESH_SECONDS = 60.0  # between two refreshes of the daemon while lines keep coming
 
 _one_at_a_time = threading.Lock()
-_last: dict[str, float] = {}  # when each database was refreshed, on the monotonic clock
 
 
 @dataclass(frozen=True)
@@ -50,33 +49,25 @@ class Refresh:
     seconds: float
 
 
-def refresh(warehouse: Warehouse) -> Refresh:
-    """Bring the rollups up to date; cheap where they are."""
+def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -> Refresh:
+    """Bring the rollups up to date, cheap where they are; `stopped` ends it between two years."""
     began = time.monotonic()
     with _one_at_a_time:
         _create_tables(warehouse)
         coverage = doubting_attempts(warehouse, look(warehouse))
         months = [month for month in coverage.months() if coverage.stale(month)]
+        built = 0
         for unit in _units(months):
+            if stopped():
+                break
             _build(warehouse, unit)
-        if months:
+            built += len(unit)
+        if built:
             _drop_unnamed(warehouse)
-    done = Refresh(len(months), time.monotonic() - began)
-    if months:
+    done = Refresh(built, time.monotonic() - began)
+    if built:
         log.info("%d months of rollups in %.1f s", done.months, done.seconds)
     return done
-
-
-def keep_fresh(warehouse: Warehouse, every_seconds: float = REFRESH_SECONDS) -> None:
-    """Refresh unless that was done a moment ago; a failure is logged, as answers stay right."""
-    database = warehouse.settings.database
-    if time.monotonic() - _last.get(database, -every_seconds) < every_seconds:
-        return
-    try:
-        refresh(warehouse)
-    except WarehouseError as error:
-        log.warning("rollups are left as they are, and questions are slower: %s", error)
-    _last[database] = time.monotonic()
 
 
 def _create_tables(warehouse: Warehouse) -> None:

@@ -24,6 +24,7 @@ from ingest.events import Events
 from ingest.follower import Follower
 from ingest.loader import EMBEDDED_BLOCK_BYTES, SERVER_BLOCK_BYTES
 from ingest.notify import notify
+from ingest.refresher import Refresher
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,9 @@ class Daemon:
         self._writing = threading.Lock()
         self._signed = 0.0
         self._status = ""
+        self._refresher = Refresher(
+            settings, self._warehouses.take, self._warehouses.give_back, self.healths
+        )
 
     def __enter__(self) -> Self:
         """Take the locks and start; raises where another daemon of this host has one."""
@@ -97,17 +101,19 @@ class Daemon:
             raise
         for cluster in self._settings.clusters:
             self._follow(cluster)
+        self._refresher.start()
         self._listen()
         self._say(time.time())
         return self
 
     def __exit__(self, *_: object) -> None:
         """End after the batches under way, or without them once they take too long."""
-        for follower in self._followers.values():
-            follower.stop()
+        threads: list[Follower | Refresher] = [*self._followers.values(), self._refresher]
+        for thread in threads:
+            thread.stop()
         deadline = time.monotonic() + END_SECONDS
-        for follower in self._followers.values():
-            follower.join(max(0.1, deadline - time.monotonic()))
+        for thread in threads:
+            thread.join(max(0.1, deadline - time.monotonic()))
         if self._events:
             self._events.close()
         self._close_metrics()
@@ -117,7 +123,7 @@ class Daemon:
     @property
     def stuck(self) -> bool:
         """Whether a thread goes on although it was told to end."""
-        return any(follower.is_alive() for follower in self._followers.values())
+        return any(each.is_alive() for each in (*self._followers.values(), self._refresher))
 
     def healths(self) -> list[health.Health]:
         """Say how each cluster does."""

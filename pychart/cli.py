@@ -76,7 +76,6 @@ def load(
     cluster: Clusters = None,
 ) -> None:
     """Load what is new in accounting files; loading one again adds nothing."""
-    from clickhouse import rollups
     from clickhouse.connection import Warehouse
     from clickhouse.migrate import migrate as migrate_warehouse
     from pychart import show
@@ -90,7 +89,6 @@ def load(
         migrate_warehouse(warehouse)
         for path in paths:
             show.load_with_progress(warehouse, name, path)
-        rollups.keep_fresh(warehouse, every_seconds=0)
 
 
 @app.command()
@@ -133,13 +131,17 @@ def up(
 
 @app.command()
 def migrate(context: typer.Context) -> None:
-    """Make the database, or bring it up to date."""
+    """Make the database, or bring it and its rollups up to date, as the daemon does."""
+    from clickhouse import rollups
     from clickhouse.connection import Warehouse
     from clickhouse.migrate import migrate as migrate_warehouse
 
     with Warehouse(context.obj, create=True) as warehouse:
         done = migrate_warehouse(warehouse)
+        months = rollups.refresh(warehouse).months
     print(f"{len(done)} changes: {', '.join(done)}" if done else "up to date")
+    if months:
+        print(f"rollups of {months} months")
 
 
 @app.command()

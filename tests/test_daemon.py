@@ -21,11 +21,11 @@ from typing import Any
 
 import pytest
 
-from clickhouse import health
+from clickhouse import health, rollups
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, PychartError
 from clickhouse.settings import Settings, load_settings
-from ingest import family, follower
+from ingest import family, follower, refresher
 from ingest.daemon import Daemon, beside
 from tests import server as servers
 from tests.conftest import missing
@@ -115,6 +115,24 @@ def test_a_new_line_is_there_within_two_seconds_and_half_a_line_is_not(
             file.write(lines(3)[50:])
         until(lambda: column(db, JOBS) == [1, 2, 3])
         until(lambda: not state(daemon).partial_since)
+
+
+def test_rollups_are_made_of_what_was_loaded_and_again_of_what_comes(
+    database_url: str, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollups, "REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr(refresher, "LOOK_SECONDS", 0.05)
+    path = site / "accounting"
+    path.write_bytes(lines(1))
+    with following(database_url, site) as (db, _):
+        in_rollups = (
+            "SELECT sum(jobs) FROM cube_days WHERE build IN (SELECT build FROM rollup_months FINAL)"
+        )
+        until(lambda: db.rows("EXISTS TABLE cube_days") == [(1,)])
+        until(lambda: one(db, in_rollups) == 1)
+        with path.open("ab") as file:
+            file.write(lines(2, 3))
+        until(lambda: one(db, in_rollups) == 3)
 
 
 def test_every_kind_of_rotation(database_url: str, site: Path) -> None:

@@ -32,7 +32,7 @@ LEDGER = (
     "SELECT file_id, generation, start_offset, end_offset, lines, records, rejects, ignored"
     f" FROM ledger WHERE cluster = '{CLUSTER}' ORDER BY file_id, generation, start_offset"
 )
-PATIENCE = 60.0  # seconds until something that must happen is taken for missing
+PATIENCE = 120.0  # seconds until something that must happen is taken for missing
 
 
 @dataclass
@@ -380,6 +380,7 @@ class Watch:
                     raise
             time.sleep(0.05)
         self.case.complain(f"not {what} after {seconds:g} s: {self.case.said()}")
+        self.signal(signal.SIGUSR1)  # where each of its threads is
         return seconds
 
     def wait_loaded(

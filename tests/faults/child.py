@@ -7,6 +7,7 @@ engine itself is not loaded before the fork: it would not survive that.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import json
 import multiprocessing
@@ -120,6 +121,7 @@ def prepare(setup: Setup) -> None:
     from clickhouse import connection
     from ingest import daemon, loader
 
+    faulthandler.register(signal.SIGUSR1)
     if setup.block_bytes:
         for owner in (loader, daemon):
             replace(owner, "EMBEDDED_BLOCK_BYTES", setup.block_bytes)

@@ -208,7 +208,7 @@ def broken_gzip(case: Case) -> None:
     bad = packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:]
     case.fresh(live)
     file = case.here / "accounting.1.gz"
-    with case.watch(block_bytes=SMALL) as watch:
+    with case.watch(block_bytes=256 * 1024) as watch:
         watch.wait_loaded(live)
         for broken in (packed[: len(packed) // 2], bad):
             file.write_bytes(broken)
@@ -303,18 +303,21 @@ def moved_to_another_device(case: Case) -> None:
 
 @fault(36, "file unreadable, later fixed")
 def unreadable(case: Case) -> None:
+    """The other files of the family are followed meanwhile."""
     first, second = halves(400)
+    other = b"".join(content.lines(100, first=5_000))
     case.fresh(first)
     with case.watch(powerless=True) as watch:
         watch.wait_loaded()
         case.file.chmod(0)
         append(case.file, second)
         watch.wait_said("ermission denied", 15)
-        case.expect(watch.ends() == [len(first)], f"{watch.ends()} loaded of an unreadable file")
+        (case.here / "accounting.new").write_bytes(other)
+        watch.wait_loaded(first, other)
         case.expect(not healthy(case), "status calls an unreadable file well")
         case.file.chmod(0o644)
-        watch.wait_loaded(seconds=90)
-    case.equal()
+        watch.wait_loaded(first + second, other, seconds=150)
+    case.equal(first + second, other)
 
 
 def healthy(case: Case) -> bool:

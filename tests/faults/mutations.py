@@ -225,7 +225,7 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "a file that cannot be read leaves the daemon going",
+        "a file that cannot be read leaves the others going",
         36,
         "embedded",
         (
@@ -239,17 +239,12 @@ MUTATIONS = (
     Mutation(
         "one daemon for a cluster on a host",
         33,
-        "embedded",
+        "server",
         (
             (
                 "ingest/daemon.py",
                 "stack.enter_context(health.lock(self._folder, self._settings, cluster))",
                 "pass",
-            ),
-            (
-                "clickhouse/connection.py",
-                "    if _open_here[path.resolve()] or not lock.exists():\n",
-                "    if path:\n",
             ),
         ),
     ),

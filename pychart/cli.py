@@ -141,7 +141,7 @@ def migrate(context: typer.Context) -> None:
         months = rollups.refresh(warehouse).months
     print(f"{len(done)} changes: {', '.join(done)}" if done else "up to date")
     if months:
-        print(f"rollups of {months} months")
+        print(f"months of rollups made: {months}")
 
 
 @app.command()

@@ -53,6 +53,8 @@ def test_load_ask_sql_status_verify(database_url: str, sample: Path) -> None:
     assert verified.returncode == 0
     assert "ledger and rows agree" in verified.stdout.decode()
     assert on(database_url, "status").returncode == 0
+    made = on(database_url, "migrate").stdout.decode()
+    assert made == "up to date\nmonths of rollups made: 1\n"
     assert on(database_url, "migrate").stdout.decode() == "up to date\n"
 
 

@@ -23,7 +23,7 @@ import pytest
 
 from clickhouse import health, rollups
 from clickhouse.connection import Warehouse
-from clickhouse.errors import ConfigError, PychartError
+from clickhouse.errors import ConfigError, PychartError, WarehouseError
 from clickhouse.settings import Settings, load_settings
 from ingest import family, follower, refresher
 from ingest.daemon import Daemon, beside
@@ -133,6 +133,31 @@ def test_rollups_are_made_of_what_was_loaded_and_again_of_what_comes(
         with path.open("ab") as file:
             file.write(lines(2, 3))
         until(lambda: one(db, in_rollups) == 3)
+
+
+def test_rollups_that_cannot_be_made_are_said_once_and_made_later(
+    database_url: str,
+    site: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tries = []
+
+    def fail_at_first(*words: Any) -> None:
+        tries.append(words)
+        if len(tries) < 4:
+            raise WarehouseError("no space")
+        build(*words)
+
+    build = rollups._build
+    monkeypatch.setattr(rollups, "_build", fail_at_first)
+    monkeypatch.setattr(rollups, "REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr(refresher, "LOOK_SECONDS", 0.05)
+    (site / "accounting").write_bytes(lines(1))
+    with following(database_url, site) as (db, _):
+        until(lambda: db.rows("EXISTS TABLE cube_days") == [(1,)])
+        until(lambda: one(db, "SELECT count() FROM rollup_months") == 1)
+    assert caplog.text.count("questions are slower: no space") == 1
 
 
 def test_every_kind_of_rotation(database_url: str, site: Path) -> None:

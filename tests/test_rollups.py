@@ -19,7 +19,6 @@ from clickhouse import rollups, site
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import Built, Part, united, without
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.errors import WarehouseError
 from clickhouse.measures import CUBES, DAYS, KEYS, MEASURES
 from clickhouse.metrics import METRICS
 from clickhouse.migrate import migrate
@@ -284,23 +283,6 @@ def test_rows_that_nothing_names_are_dropped_in_time(db: Warehouse, tmp_path: Pa
         kept = column(db, f"{parts} AND table = '{cube.name}'")
         assert set(kept) <= set(named)
     check_all(db)
-
-
-def test_keeping_fresh_waits_between_two_refreshes_and_survives_a_failure(
-    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def fail(*_: object) -> None:
-        raise WarehouseError("no space")
-
-    load_bytes(db, tmp_path / "late", accounting(2, 5))
-    with monkeypatch.context() as patch:
-        patch.setattr(rollups, "_build", fail)
-        rollups.keep_fresh(db)
-    assert "questions are slower: no space" in caplog.text
-    rollups.keep_fresh(db)
-    assert "lines" in tables(db, BY_MONTH)
-    rollups.keep_fresh(db, every_seconds=0)
-    assert tables(db, BY_MONTH) == ("cube_months",)
 
 
 def test_other_settings(db: Warehouse, database_url: str) -> None:

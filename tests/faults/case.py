@@ -304,7 +304,8 @@ class Watch:
     process: BaseProcess | None = None
 
     def begin(self) -> None:
-        self.process = self.case.start("watch", ask=str(self._socket), **self.setup)
+        ask = str(self._socket) if self.case.embedded else ""
+        self.process = self.case.start("watch", ask=ask, **self.setup)
 
     @property
     def _socket(self) -> Path:

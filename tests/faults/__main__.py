@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.faults import mutations
 from tests.faults.case import Verdict
 from tests.faults.matrix import BOTH, Fault, all_faults, run
-from tests.faults.report import heading, row, write
+from tests.faults.report import heading, merged, row, write
 from tests.server import RunningServer, start
 
 
@@ -39,13 +39,9 @@ def run_matrix(options: argparse.Namespace, folder: Path) -> int:
         for complaint in verdict.complaints:
             print(f"    {complaint}", file=sys.stderr, flush=True)
     minutes = (time.monotonic() - began) / 60
-    total = (
-        f"{'All hold' if well else 'NOT ALL HOLD'}; {minutes:.1f} minutes, both engines at once."
-    )
-    print(total)
+    print(f"{'All hold' if well else 'NOT ALL HOLD'}; {minutes:.1f} minutes.")
     if options.write:
-        in_order = sorted(found, key=lambda each: (each[0].number, each[0].name, each[1]))
-        write("faults", "\n".join([heading(), *(each[2] for each in in_order), "", total]))
+        write("faults", merged(line for _, _, line in found))
     return 0 if well else 1
 
 

@@ -18,25 +18,26 @@ SMALL = 16 * 1024  # bytes of a batch, so that a small file has many
 @fault(1, "kill -9 of the loader at random instants", quick=0.02)
 def kill_loader(case: Case) -> None:
     """Two hundred kills; each load goes on where the one before it was killed."""
-    chance = random.Random(1)
-    left = len(case.times(200))
-    killed = 0
-    case.fresh(b"".join(content.lines(2_000)))
-    while left:
-        process = case.start("load", "--cluster", "c1", case.file, block_bytes=SMALL)
-        process.join(chance.uniform(0.1, 1.6))
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            killed, left = killed + 1, left - 1
-            continue
-        case.expect(process.exitcode == 0, f"load ended with {process.exitcode}: {case.said()}")
-        case.equal()
-        case.fresh(b"".join(content.lines(2_000, first=10_000 * left)))
-        case.verdict.runs -= 1
+    chance, left, files = random.Random(1), len(case.times(200)), 0
+    case.fresh(b"".join(content.lines(1_000)))
+    began = time.monotonic()
     case.must_load(block_bytes=SMALL)
-    case.equal()
-    case.verdict.runs = killed
+    longest = 1.1 * (time.monotonic() - began)
+    while left:
+        case.fresh(b"".join(content.lines(1_000, first=2_000 * left)))
+        ended, files = None, files + 1
+        while ended is None and left:
+            process = case.start("load", "--cluster", "c1", case.file, block_bytes=SMALL)
+            process.join(chance.uniform(0.05, longest))
+            ended = process.exitcode
+            if ended is None:
+                process.kill()
+                process.join()
+                left -= 1
+        case.expect(not ended, f"load ended with {ended}: {case.said()}")
+        case.must_load(block_bytes=SMALL)
+        case.equal()
+    case.verdict.runs, case.verdict.note = len(case.times(200)), f"{files} files"
 
 
 @fault(1, "kill -9 of the daemon at random instants, its file growing")

@@ -15,7 +15,7 @@ KILLED = (-signal.SIGKILL, 255)  # 255 = multiprocessing did not see how it ende
 SMALL = 16 * 1024  # bytes of a batch, so that a small file has many
 
 
-@fault(1, "kill -9 of the loader at random instants", quick=0.02)
+@fault(1, "kill -9 of the loader at random instants", quick=0.01)
 def kill_loader(case: Case) -> None:
     """Two hundred kills; each load goes on where the one before it was killed."""
     chance, left, files = random.Random(1), len(case.times(200)), 0

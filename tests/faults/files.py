@@ -325,7 +325,7 @@ def healthy(case: Case) -> bool:
     return case.run("status") == 0
 
 
-@fault(37, "two files that share a header", quick=1)
+@fault(37, "two files that share a header")
 def shared_header(case: Case) -> None:
     one = content.HEADER + b"".join(content.lines(200))
     two = content.HEADER + b"".join(content.lines(300, first=5_000))

@@ -176,7 +176,7 @@ def overloaded(case: Case) -> None:
         case.equal()
 
 
-@fault(13, "wrong password, repaired", SERVER, quick=1)
+@fault(13, "wrong password, repaired", SERVER)
 def wrong_password(case: Case) -> None:
     """The real server refuses; the offset stays; it is tried again each minute (fast clock)."""
     first, second = b"".join(content.lines(200)), b"".join(content.lines(200, first=5_000))

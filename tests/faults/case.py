@@ -340,6 +340,7 @@ class Watch:
             self.case.complain(f"the daemon ended by itself: {self.case.said()}")
             return 0.0
         process, self.process = self.process, None
+        self._socket.unlink(missing_ok=True)
         os.kill(process.pid or 0, signal.SIGTERM)
         process.join(seconds)
         if process.exitcode is None:

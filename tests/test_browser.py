@@ -8,21 +8,17 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from tests import helpers
+from tests.browser import chromium, serving
 from tests.conftest import require
 from tests.server import free_port
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    " --disable-component-update --disable-sync"
-).split()
 PAGES = {"": "Overview", "people": "People", "machines": "Machines", "sizes": "Job sizes"}
 ALL_PAGES = PAGES | {"data": "Data"}
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
@@ -30,32 +26,10 @@ CHART = "svg.marks"
 WAIT = 20_000  # ms; a busy machine needs some
 
 
-@contextmanager
-def serving(database: Path, *words: str | Path) -> Iterator[str]:
-    """Run `pychart app` in a process of its own, and end it as a service manager would."""
-    port = free_port()
-    command = [sys.executable, "-c", "from pychart.cli import main; main()"]
-    command += ["--database", f"chdb://{database}", *map(str, words or ("app",))]
-    with subprocess.Popen(
-        [*command, "--port", str(port)], stdout=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            assert process.stdout
-            line = next((line for line in process.stdout if "ready" in line), "")
-            assert line.strip().endswith(f"http://127.0.0.1:{port}"), line
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
-
-
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    chromium = require("chromium")
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+    with chromium(require("chromium")) as running:
         yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +38,7 @@ def address(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     database = tmp_path_factory.mktemp("browser") / "db"
     done = helpers.pychart("--database", f"chdb://{database}", "load", sample)
     assert done.returncode == 0, done.stderr
-    with serving(database) as url:
+    with serving(f"chdb://{database}") as (url, _):
         yield url
 
 
@@ -179,7 +153,7 @@ def test_the_database_answers(address: str) -> None:
 
 
 def test_nothing_is_loaded(page: Page, tmp_path: Path) -> None:
-    with serving(tmp_path / "db") as url:
+    with serving(f"chdb://{tmp_path}/db") as (url, _):
         visit(page, url)
         expect(page.locator("[data-testid=stMain] h1")).to_have_text("Nothing has been loaded yet")
         expect(page.locator("text=pychart load").first).to_be_visible()
@@ -189,7 +163,7 @@ def test_new_lines_show_while_the_app_runs(page: Page, sample: Path, tmp_path: P
     accounting = tmp_path / "accounting"
     lines = sample.read_bytes().splitlines(keepends=True)
     accounting.write_bytes(b"".join(lines[:-1]))
-    with serving(tmp_path / "db", "up", accounting) as url:
+    with serving(f"chdb://{tmp_path}/db", "up", accounting) as (url, _):
         visit(page, f"{url}/data")
         expect(page.locator("[data-testid=stMetricValue]").first).to_have_text(f"{len(lines) - 1}")
         with accounting.open("ab") as file:

@@ -1,0 +1,71 @@
+"""The running app and Chromium, for tests, screenshots and benchmarks."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# The script has ended, and no chart and no placeholder of one is still empty.
+COMPLETE = """() => {
+    const app = document.querySelector('[data-testid=stApp]');
+    if (app?.dataset.testScriptState !== 'notRunning') return false;
+    if (document.querySelector('[data-testid=stSkeleton]')) return false;
+    const charts = [...document.querySelectorAll('[data-testid=stVegaLiteChart]')];
+    return document.querySelector('h1') && charts.every(one => one.querySelector('svg, canvas'));
+}"""
+
+
+@contextmanager
+def serving(database: str, *words: str | Path) -> Iterator[tuple[str, int]]:
+    """Run `pychart app` on a database's URL in a process of its own; its address and its number.
+
+    It is ended as a service manager would, and must end well.
+    """
+    command = [sys.executable, "-c", "from pychart.cli import main; main()"]
+    command += ["--database", database, *map(str, words or ("app",)), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            line = next((line for line in process.stdout if "ready" in line), "")
+            assert "http://127.0.0.1:" in line, f"the app did not start: {line!r}"
+            yield line.split()[-1], process.pid
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+
+
+@contextmanager
+def chromium(program: str) -> Iterator[Browser]:
+    """Run the browser whose path is `program`."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield running
+        running.close()
+
+
+def wait_complete(page: Page, milliseconds: float = 60_000) -> None:
+    """Wait until the script has ended and all is drawn."""
+    page.wait_for_function(COMPLETE, timeout=milliseconds, polling=10)
+
+
+def offered(page: Page, address: str) -> list[str]:
+    """List the paths of the pages in the navigation; the first one's is ''."""
+    page.goto(address)
+    wait_complete(page)
+    links = page.locator("[data-testid=stSidebarNavLink]").all()
+    return [str(link.get_attribute("href")).removeprefix(address).strip("/") for link in links]

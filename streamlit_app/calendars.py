@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import TypeVar
 
+from streamlit_app import i18n, text
+
 T = TypeVar("T")
 
 DAILY_UP_TO = 92  # days
@@ -53,5 +55,7 @@ def fill(found: Mapping[date, T], wanted: list[date], missing: T) -> list[T]:
 def label(grain: str, step: date) -> str:
     """Write a step: `3 Mar 2018`, `Mar 2018` or `2018`."""
     if grain == "day":
-        return f"{step.day} {step:%b %Y}"
-    return f"{step:%b %Y}" if grain == "month" else str(step.year)
+        return text.day(step)
+    if grain == "month":
+        return f"{i18n.month_name(step.month)} {step.year}"
+    return str(step.year)

@@ -22,7 +22,7 @@ LOCKED := pyproject.toml constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev run test check bench faults faults-mutations soak live-cell format lock clean distclean
+.PHONY: help install dev run test check bench faults faults-mutations soak live-cell screenshots format lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -94,6 +94,9 @@ soak: $(DEV) ## an hour of growing, rotating and killing
 # As root, on Debian 12; installs Grid Engine.
 live-cell: $(DEV) ## 200 jobs in a real Grid Engine cell, compared with its qacct
 	$(VENV)/bin/python -m tests.live_cell $(LIVE_CELL_ARGS)
+
+screenshots: $(DEV) ## take docs/screenshots anew, with Chromium
+	$(VENV)/bin/python -m tests.screenshots
 
 format: $(DEV) ## let ruff format and fix
 	$(VENV)/bin/ruff format .

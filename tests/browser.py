@@ -31,13 +31,13 @@ COMPLETE = """() => {
 
 
 @contextmanager
-def serving(database: str, *words: str | Path) -> Iterator[tuple[str, int]]:
-    """Run `pychart app` on a database's URL in a process of its own; its address and its number.
+def serving(*words: str | Path) -> Iterator[tuple[str, int]]:
+    """Run `pychart WORDS`, which serves the app, in a process of its own; its address and number.
 
     It is ended as a service manager would, and must end well.
     """
     command = [sys.executable, "-c", "from pychart.cli import main; main()"]
-    command += ["--database", database, *map(str, words or ("app",)), "--port", "0"]
+    command += [*map(str, words), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

@@ -38,7 +38,7 @@ def address(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     database = tmp_path_factory.mktemp("browser") / "db"
     done = helpers.pychart("--database", f"chdb://{database}", "load", sample)
     assert done.returncode == 0, done.stderr
-    with serving(f"chdb://{database}") as (url, _):
+    with serving("--database", f"chdb://{database}", "app") as (url, _):
         yield url
 
 
@@ -153,7 +153,7 @@ def test_the_database_answers(address: str) -> None:
 
 
 def test_nothing_is_loaded(page: Page, tmp_path: Path) -> None:
-    with serving(f"chdb://{tmp_path}/db") as (url, _):
+    with serving("--database", f"chdb://{tmp_path}/db", "app") as (url, _):
         visit(page, url)
         expect(page.locator("[data-testid=stMain] h1")).to_have_text("Nothing has been loaded yet")
         expect(page.locator("text=pychart load").first).to_be_visible()
@@ -163,7 +163,7 @@ def test_new_lines_show_while_the_app_runs(page: Page, sample: Path, tmp_path: P
     accounting = tmp_path / "accounting"
     lines = sample.read_bytes().splitlines(keepends=True)
     accounting.write_bytes(b"".join(lines[:-1]))
-    with serving(f"chdb://{tmp_path}/db", "up", accounting) as (url, _):
+    with serving("--database", f"chdb://{tmp_path}/db", "up", accounting) as (url, _):
         visit(page, f"{url}/data")
         expect(page.locator("[data-testid=stMetricValue]").first).to_have_text(f"{len(lines) - 1}")
         with accounting.open("ab") as file:

@@ -1,56 +1,123 @@
-"""Cards of a page: a titled box with one chart or table, what it stands on, and its data as CSV."""
+"""Cards of a page: a titled box with one chart or table, what it stands on, and its data."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.column_types import ColumnConfig
 
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
-from streamlit_app import charts, text
-from streamlit_app.filters import Scope, add_to_filter
+from streamlit_app import charts, data, i18n, pictures, text
+from streamlit_app.filters import Scope, add_to_filter, show_chips
+from streamlit_app.i18n import mark, t, tn
 
-NO_JOBS = "No executed job matches these filters."
+NO_JOBS = mark("No executed job matches these filters.")
+# What columns that are neither a metric nor a dimension are called.
+COLUMNS = {
+    "lines": mark("Lines"),
+    "records": mark("Records"),
+    "rejects": mark("Rejected"),
+    "ignored": mark("Ignored"),
+    "bytes": mark("Bytes"),
+    "read": mark("Read"),
+    "path": mark("Path"),
+    "file": mark("File"),
+    "reason": mark("Reason"),
+    "line": mark("Line"),
+    "offset": mark("Offset"),
+    "start_offset": mark("Start offset"),
+    "end_offset": mark("End offset"),
+    "loaded": mark("Loaded"),
+    "last_loaded": mark("Last loaded"),
+    "name": mark("Name"),
+}
+WHOLE = frozenset(
+    {"jobs", "attempts", "users", "lines", "records", "rejects", "ignored", "bytes", "offset"}
+    | {"start_offset", "end_offset"}
+)
+
+
+@dataclass
+class Frame:
+    """A card that is open, and the chart in it once one is drawn."""
+
+    key: str
+    title: str
+    table: pa.Table | None
+    spec: charts.Spec | None = None
+    drawn: pa.Table | None = None
+
+
+_open: ContextVar[Frame | None] = ContextVar("card", default=None)
 
 
 def page_header(title: str, scope: Scope | None) -> None:
-    """Draw the page's title and what it is about."""
+    """Draw the page's title, what it is about, and the filters to take away."""
     st.title(title, anchor=False)
     if scope:
-        st.caption(scope.words)
+        st.caption(scope.days)
+        show_chips(scope)
 
 
-def card(
-    key: str, title: str, table: pa.Table | None, unit: str = ""
-) -> AbstractContextManager[Any]:
-    """Open a titled box, with the unit of its axis; with a table it offers it as CSV."""
+@contextmanager
+def card(key: str, title: str, table: pa.Table | None, unit: str = "") -> Iterator[DeltaGenerator]:
+    """Open a titled box, with the unit of its axis; it offers its table and the chart in it."""
     box = st.container(border=True, key=key, height="stretch")
-    with box, st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"**{title}**" + (f"  :gray[{unit}]" if unit else ""), width="stretch")
-        if table is not None and table.num_rows:
-            _download(key, table)
-    return cast(AbstractContextManager[Any], box)
+    frame = Frame(key, title, table)
+    with box:
+        head = st.container(horizontal=True, vertical_alignment="center", gap="small")
+        shown = f"  :gray[{text.unit_name(unit)}]" if unit else ""
+        head.markdown(f"**{title}**{shown}", width="stretch")
+        before = _open.set(frame)
+        try:
+            yield box
+        finally:
+            _open.reset(before)
+        if frame.table is not None and frame.table.num_rows:
+            with head:
+                _show_downloads(frame)
 
 
-def _download(key: str, table: pa.Table) -> None:
+def _show_downloads(frame: Frame) -> None:
+    with st.popover(
+        t("Download"), icon=":material/download:", type="tertiary", key=f"{frame.key}_downloads"
+    ):
+        _download(frame, "CSV", "text/csv", partial(csv_bytes, frame.table))
+        _download(frame, "Parquet", "application/vnd.apache.parquet", partial(parquet, frame.table))
+        if frame.spec is not None:
+            drawn = (frame.spec, frame.drawn, frame.title)
+            _download(frame, "PNG", "image/png", partial(pictures.png, *drawn))
+            _download(frame, "SVG", "image/svg+xml", partial(pictures.svg, *drawn))
+
+
+def _download(frame: Frame, kind: str, mime: str, write: Callable[[], str | bytes]) -> None:
     st.download_button(
-        "CSV",
-        data=partial(csv_bytes, table),
-        file_name=f"{key}.csv",
-        mime="text/csv",
-        key=f"{key}_csv",
+        kind,
+        data=partial(_written, i18n.language(), write),
+        file_name=f"{frame.key}.{kind.lower()}",
+        mime=mime,
+        key=f"{frame.key}_{kind.lower()}",
         on_click="ignore",
-        icon=":material/download:",
         type="tertiary",
     )
+
+
+def _written(language: str, write: Callable[[], str | bytes]) -> str | bytes:
+    """Write a download when it is asked for, which is after the run of the script."""
+    with i18n.speaking(language):
+        return write()
 
 
 def csv_bytes(table: pa.Table) -> bytes:
@@ -60,41 +127,57 @@ def csv_bytes(table: pa.Table) -> bytes:
     return output.getvalue()
 
 
+def parquet(table: pa.Table) -> bytes:
+    """Write a table as Parquet, with the names that questions use."""
+    output = io.BytesIO()
+    pa.parquet.write_table(table, output)
+    return output.getvalue()
+
+
 def _heading(column: str) -> str:
-    if column in METRICS:
-        metric = METRICS[column]
-        return f"{metric.label} ({metric.unit})" if metric.unit else metric.label
-    return DIMENSIONS[column].label if column in DIMENSIONS else column
+    unit = METRICS[column].unit if column in METRICS else ""
+    return f"{_column_name(column)} ({text.unit_name(unit)})" if unit else _column_name(column)
+
+
+def _column_name(column: str) -> str:
+    if column in METRICS or column in DIMENSIONS:
+        return text.label(column)
+    return t(COLUMNS[column]) if column in COLUMNS else column.replace("_", " ").capitalize()
 
 
 def note(metric: str, jobs: int, whose: str = "") -> None:
     """Say below a chart how its figure is computed, and on how many jobs it stands."""
-    chosen = METRICS[metric]
-    known = "" if chosen.needs in ("is_executed", "is_attempt", "1") else ", where known"
-    formula = text.plain(f"{chosen.label} = {chosen.formula}")
-    st.caption(f"{formula}  ·  from {text.count(jobs, 'executed job')}{whose}{known}")
+    known = METRICS[metric].needs not in ("is_executed", "is_attempt", "1")
+    stands = tn("from {count} executed job", "from {count} executed jobs", jobs)
+    parts = [
+        text.plain(f"{text.label(metric)} = {text.formula(metric)}"),
+        stands + whose + (t(", where known") if known else ""),
+    ]
+    st.caption("  ·  ".join(parts))
 
 
 def nothing(message: str = NO_JOBS) -> None:
     """Say in a card that there is nothing to draw."""
-    st.caption(f":material/filter_alt_off: {message}")
+    st.caption(f":material/filter_alt_off: {t(message)}")
 
 
 def draw(spec: charts.Spec, table: pa.Table, key: str, alt: str) -> None:
     """Draw a chart."""
-    st.vega_lite_chart(table, spec, key=f"{key}_chart", alt=alt, width="stretch")
+    _remember(spec, table)
+    st.vega_lite_chart(table, _localized(spec), key=f"{key}_chart", alt=alt, width="stretch")
 
 
 def draw_clickable(
     spec: charts.Spec, table: pa.Table, key: str, alt: str, dimension: str, scope: Scope
 ) -> None:
     """Draw a chart whose bars narrow all pages to the name that is clicked."""
+    _remember(spec, table)
     # a new filter makes a new chart: the old one would keep its bar picked
-    mark = hashlib.sha1(repr(scope.filters).encode(), usedforsecurity=False).hexdigest()[:8]
-    drawn = f"{key}_chart_{mark}"
+    seal = hashlib.sha1(repr(scope.filters).encode(), usedforsecurity=False).hexdigest()[:8]
+    drawn = f"{key}_chart_{seal}"
     st.vega_lite_chart(
         table,
-        spec,
+        _localized(spec),
         key=drawn,
         alt=alt,
         width="stretch",
@@ -103,11 +186,32 @@ def draw_clickable(
     )
 
 
+def _remember(spec: charts.Spec, table: pa.Table) -> None:
+    """Tell the card what is drawn in it, so that it can offer pictures of it."""
+    if frame := _open.get():
+        frame.spec, frame.drawn = spec, table
+
+
+def _localized(spec: charts.Spec) -> charts.Spec:
+    """Let the browser write numbers and dates in the reader's language."""
+    if i18n.language() == i18n.SOURCE:
+        return spec
+    return spec | {"config": spec.get("config", {}) | {"locale": i18n.vega_locale()}}
+
+
 def _picked(key: str, dimension: str) -> None:
     picked = st.session_state[key].selection.get(charts.PICK) or []
     for point in picked:
-        name = str(point.get("name", ""))
-        add_to_filter(dimension, "" if name == text.NO_NAME else name)
+        add_to_filter(dimension, _raw(dimension, str(point.get("name", ""))))
+
+
+def _raw(dimension: str, shown: str) -> str:
+    """Turn a name that a chart shows into the value it stands for, '' for none."""
+    if shown == t(text.NO_NAME):
+        return ""
+    if dimension not in text.WORDED:
+        return shown
+    return next((n for n in data.names(dimension) if text.value(dimension, n) == shown), shown)
 
 
 def show_table(table: pa.Table, key: str, alt: str) -> None:
@@ -126,6 +230,9 @@ def show_table(table: pa.Table, key: str, alt: str) -> None:
 
 def _converted(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Turn seconds into durations, which the browser writes as `2 hr, 5 min`."""
+    if name in text.WORDED:
+        shown = [text.value(name, str(value)) for value in column.to_pylist()]
+        return pa.chunked_array([pa.array(shown, pa.string())])
     if name not in METRICS or METRICS[name].unit != "s":
         return column
     rounded = [None if text.is_missing(v) else _round_seconds(v) for v in column.to_pylist()]
@@ -140,12 +247,17 @@ def _round_seconds(seconds: float) -> int:
 def _column(name: str, values: pa.ChunkedArray) -> ColumnConfig:
     if name not in METRICS:
         return _plain_column(name)
-    metric = METRICS[name]
-    if metric.unit == "s":
-        return st.column_config.NumberColumn(metric.label, format="localized", help=metric.formula)
-    label = f"{metric.label} ({metric.unit})" if metric.unit else metric.label
+    formula = text.formula(name)
+    if METRICS[name].unit == "s":
+        shown = text.label(name)
+        return st.column_config.NumberColumn(shown, format="localized", help=formula)
     decimals = 0 if name in WHOLE else _decimals(values)
-    return st.column_config.NumberColumn(label, format=f"%,.{decimals}f", help=metric.formula)
+    return st.column_config.NumberColumn(_heading(name), format=_format(decimals), help=formula)
+
+
+def _format(decimals: int) -> str:
+    """Choose how the browser writes a column: with English commas, or as its own settings say."""
+    return f"%,.{decimals}f" if i18n.language() == i18n.SOURCE else "localized"
 
 
 def _decimals(values: pa.ChunkedArray) -> int:
@@ -155,13 +267,6 @@ def _decimals(values: pa.ChunkedArray) -> int:
 
 
 def _plain_column(name: str) -> ColumnConfig:
-    label = DIMENSIONS[name].label if name in DIMENSIONS else name.replace("_", " ").capitalize()
     if name in WHOLE:
-        return st.column_config.NumberColumn(label, format="%,d")
-    return st.column_config.Column(label, pinned=name in DIMENSIONS)
-
-
-WHOLE = frozenset(
-    {"jobs", "attempts", "users", "lines", "records", "rejects", "ignored", "bytes", "offset"}
-    | {"start_offset", "end_offset"}
-)
+        return st.column_config.NumberColumn(_column_name(name), format=_format(0))
+    return st.column_config.Column(_column_name(name), pinned=name in DIMENSIONS)

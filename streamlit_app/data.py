@@ -6,7 +6,6 @@ Questions that are asked together run side by side.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,17 +13,15 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from clickhouse.connection import EMBEDDED_CLIENTS
 from clickhouse.errors import WarehouseError
 from clickhouse.query import Question, ask, values
+from clickhouse.settings import Settings
+from streamlit_app.asking import ANSWER_SECONDS, answer_all, pool
 from streamlit_app.warehouse import holder
 
 UNKNOWN_TABLE = 60
-ANSWER_SECONDS = 1800  # then asked again, though nothing was loaded
 VERSION_SECONDS = 1.0  # how long after a load the pages may show what was there before
 SELECTOR_NAMES = 500  # names that a filter offers; others can be typed
-
-_pool = ThreadPoolExecutor(EMBEDDED_CLIENTS, thread_name_prefix="question")
 
 # What has been loaded, in the words of the page "Data"; constants, with bound values only.
 _VERSION = (
@@ -91,21 +88,19 @@ def _version() -> str:
     return str(name) if rows else ""
 
 
+def settings() -> Settings:
+    """Give the settings of the database that is open."""
+    return holder.get().settings
+
+
 def answer(question: Question) -> pa.Table:
     """Answer one question."""
-    return _answer(repr(question), version(), question)
+    return answers(question)[0]
 
 
 def answers(*questions: Question) -> list[pa.Table]:
-    """Answer several questions, side by side."""
-    current = version()
-    pending = [_pool.submit(_answer, repr(asked), current, asked) for asked in questions]
-    return [future.result() for future in pending]
-
-
-@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=2000, show_spinner=False)
-def _answer(key: str, at: str, _question: Question) -> pa.Table:
-    return ask(holder.get(), _question)
+    """Answer several questions, side by side; a reader who goes elsewhere stops them."""
+    return answer_all(questions, version())
 
 
 def names(dimension: str) -> list[str]:
@@ -121,6 +116,18 @@ def _names(dimension: str, at: str) -> list[str]:
 def exists(dimension: str, name: str) -> bool:
     """Tell whether any line has this value."""
     return name in names(dimension) or name in _like(dimension, name, version())
+
+
+def search(dimension: str, contains: str, most: int) -> list[str]:
+    """Look in the database for values that contain a text, the most active ones first."""
+    return _like(dimension, contains, version())[:most]
+
+
+def search_all(dimensions: Sequence[str], contains: str, most: int) -> dict[str, list[str]]:
+    """Look for a text in several dimensions, side by side."""
+    current = version()
+    pending = {name: pool.submit(_like, name, contains, current) for name in dimensions}
+    return {name: future.result()[:most] for name, future in pending.items()}
 
 
 @st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
@@ -143,7 +150,7 @@ def _activity(at: str) -> Activity:
 def loaded(*statements: str, clusters: Sequence[str] = ()) -> list[pa.Table]:
     """Answer some of `STATEMENTS`, side by side, for all clusters or those named."""
     current = version()
-    pending = [_pool.submit(_loaded, name, tuple(clusters), current) for name in statements]
+    pending = [pool.submit(_loaded, name, tuple(clusters), current) for name in statements]
     return [future.result() for future in pending]
 
 

@@ -74,6 +74,11 @@ def t(english: str, /, **values: object) -> str:
     return found.format(**values) if values else found
 
 
+def mark(english: str) -> str:
+    """Mark a text that stands in a table, to be handed to `t` where it is shown."""
+    return english
+
+
 def tn(one: str, many: str, count: int, /, **values: object) -> str:
     """Write a text for one or for many; {count} in it is the number, thousands separated."""
     single = abs(count) < 2 if language() == "fr" else count == 1
@@ -114,7 +119,7 @@ def cached_per_language(build: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(build)
     def wrapped(*args: P.args, **options: P.kwargs) -> T:
-        return _built(language(), *args, **options)
+        return _built(language(), *args, **options)  # type: ignore[arg-type]  # all hashable
 
     return wrapped
 

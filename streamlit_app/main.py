@@ -5,33 +5,76 @@ from __future__ import annotations
 from pathlib import Path
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import Page
 
 from clickhouse.errors import QuestionError, WarehouseError
-from streamlit_app import data, states, text
-from streamlit_app.filters import show_filters
+from streamlit_app import address, asking, data, i18n, places, states, text
+from streamlit_app.filters import CARRIED, show_filters
+from streamlit_app.i18n import t
 
 ASSETS = Path(__file__).parent / "assets"
-VIEWS = Path(__file__).parent / "views"
-# file, title, icon, path in the address; the first one is at /
-PAGES = (
-    ("overview.py", "Overview", ":material/dashboard:", "overview"),
-    ("people.py", "People", ":material/group:", "people"),
-    ("machines.py", "Machines", ":material/dns:", "machines"),
-    ("sizes.py", "Job sizes", ":material/stacked_bar_chart:", "sizes"),
-    ("loaded.py", "Data", ":material/database:", "data"),
-)
 
 
-def _run(page: Page) -> None:
+def _choose_language() -> None:
+    """Find the language of this run, before anything is written."""
+    address.carry("language", texts=[address.LANGUAGE])
+    asked = address.get(address.LANGUAGE)
+    st.session_state[i18n.STATE] = i18n.choose(asked, st.context.locale)
+
+
+def _show_language() -> None:
+    """Draw the switch of languages."""
+    shown = i18n.language()
+    if st.session_state.get("pick_language") != shown:
+        st.session_state["pick_language"] = shown
+    st.segmented_control(
+        t("Language"),
+        list(i18n.LANGUAGES),
+        format_func=i18n.LANGUAGES.__getitem__,
+        key="pick_language",
+        required=True,
+        on_change=_language_picked,
+        label_visibility="collapsed",
+    )
+
+
+def _language_picked() -> None:
+    address.put(address.LANGUAGE, i18n.choose(st.session_state["pick_language"], None))
+
+
+def _pages() -> dict[str, list[Page]]:
+    """Make the navigation; what is at / is the first page of all."""
+    first = next(iter(places.SECTIONS.values()))[0]
+    return {
+        t(section) if section else "": [
+            st.Page(
+                places.VIEWS / place.file,
+                title=t(place.title),
+                icon=f":material/{place.icon}:",
+                url_path=place.path,
+                default=place is first,
+            )
+            for place in found
+        ]
+        for section, found in places.there().items()
+    }
+
+
+def _run(page: Page, sidebar: DeltaGenerator) -> None:
     try:
         if not data.version():
             states.show_empty()
             return
-        show_filters()
-        page.run()
+        with sidebar:
+            show_filters()
+        if st.session_state.pop(asking.STOPPED, False):
+            states.show_stopped()
+        else:
+            page.run()
     except QuestionError as error:
-        st.error(text.plain(str(error)), title="No such period", icon=":material/event_busy:")
+        title = t("This cannot be asked")
+        st.error(text.plain(str(error)), title=title, icon=":material/event_busy:")
     except WarehouseError as error:
         states.show_failure(error)
 
@@ -41,12 +84,15 @@ def main() -> None:
     st.set_page_config(
         page_title="PyChartAccounting", page_icon=str(ASSETS / "icon.svg"), layout="wide"
     )
+    _choose_language()
     st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")
-    pages = [
-        st.Page(VIEWS / file, title=title, icon=icon, url_path=path, default=file == PAGES[0][0])
-        for file, title, icon, path in PAGES
-    ]
-    _run(st.navigation(pages))
+    page = st.navigation(_pages(), position="top")
+    own = next((place.parameters for place in places.every() if place.path == page.url_path), ())
+    address.carry("filters", CARRIED, [address.PERIOD, *own])
+    with st.sidebar:
+        filters = st.container()
+        _show_language()
+    _run(page, filters)
 
 
 main()

@@ -12,7 +12,7 @@ from streamlit_app import i18n
 from streamlit_app.i18n import t
 
 MISSING = "–"
-NO_NAME = "(none)"  # an empty field of the accounting file
+NO_NAME = "(none)"  # of an empty field of the accounting file; the address has this word too
 MILLION = 1e6
 NAME_LENGTH = 40  # characters of a name that a heading or a label shows
 # Dimensions whose values are words of ours, which have a translation; all others are site's names.
@@ -141,7 +141,7 @@ def lower(shown: str) -> str:
 
 def value(dimension: str, raw: str) -> str:
     """Write a value of a dimension: ours in the reader's language, a site's name as it is."""
-    if not raw:
+    if raw in ("", NO_NAME):
         return t(NO_NAME)
     return t(raw) if dimension in WORDED else raw
 

@@ -17,6 +17,9 @@ from typing import NoReturn
 
 import pytest
 
+from clickhouse.connection import Warehouse
+from ingest.loader import load_file
+from tests import helpers
 from tests import server as servers
 
 _numbers = itertools.count(1)
@@ -70,6 +73,28 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def sample() -> Path:
     """The accounting file of a live Son of Grid Engine 8.1.9 cell, qacct's answers beside it."""
     return Path(__file__).parent / "data" / "sge-8.1.9-live" / "accounting"
+
+
+@pytest.fixture
+def opened(database_url: str) -> Iterator[Warehouse]:
+    """A fresh warehouse that the app shares, on either engine."""
+    import streamlit as st  # the app's packages, which few tests need, take seconds to import
+
+    from streamlit_app.warehouse import holder
+
+    with helpers.warehouse(database_url) as warehouse:
+        st.cache_resource.clear()
+        holder.use(warehouse)
+        yield warehouse
+    holder.close()
+    st.cache_resource.clear()
+
+
+@pytest.fixture
+def loaded(opened: Warehouse, sample: Path) -> Warehouse:
+    """The same with the accounting file of a live cell in it."""
+    load_file(opened, helpers.CLUSTER, sample)
+    return opened
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from streamlit_app import calendars, i18n, text
 APP = Path(i18n.__file__).parent
 NARROW = "\u202f"
 # how many of the first arguments of a call are texts of the catalogue
-CALLS = {"t": 1, "tn": 2}
+CALLS = {"t": 1, "mark": 1, "tn": 2}
 
 
 def called_texts(tree: ast.AST) -> Iterator[tuple[ast.Call, ast.expr]]:

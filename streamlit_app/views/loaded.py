@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pyarrow as pa
 import streamlit as st
 
 from clickhouse import health
 from streamlit_app import charts, data, shape, text
-from streamlit_app.cards import card, draw, nothing, page_header, show_table
+from streamlit_app.cards import COLUMNS, card, draw, nothing, page_header, show_table
 from streamlit_app.filters import Scope, current
+from streamlit_app.i18n import mark, t, tn
 from streamlit_app.warehouse import holder
 
-NOTHING = "Nothing here."
+NOTHING = mark("Nothing here.")
 FRESHNESS_SECONDS = 5.0  # between two looks at what the daemon says
+TOTALS = {
+    "lines": mark("Lines read of all files; lines = records + rejected + ignored."),
+    "records": mark("Lines accepted as accounting records."),
+    "rejects": mark("Lines that could not be read."),
+    "ignored": mark("Comments and empty lines."),
+}
 
 
 def show(scope: Scope) -> None:
     """Draw the page; of the filters, only the cluster applies."""
-    page_header("Data", None)
-    chosen = (
-        f" of {text.plain(', '.join(map(text.short, scope.clusters)))}" if scope.clusters else ""
-    )
-    st.caption(
-        f"Everything that was loaded{chosen}; of the filters, only the cluster applies here."
-    )
+    page_header(t("Data"), None)
+    st.caption(_of_what(scope))
     _freshness()
     names = ("totals", "last_job", "sources", "reasons", "rejects", "flags", "ledger")
     answers = dict(zip(names, data.loaded(*names, clusters=scope.clusters), strict=True))
@@ -35,19 +38,33 @@ def show(scope: Scope) -> None:
     with left:
         _counts_card(
             "data_reasons",
-            "Rejected lines by reason",
+            t("Rejected lines by reason"),
             answers["reasons"].rename_columns(["name", "lines"]),
-            "lines that could not be read; they are kept below, none is lost",
+            t("lines that could not be read; they are kept below, none is lost"),
         )
     with right:
         _counts_card(
             "data_flags",
-            "Unusual records",
-            answers["flags"],
-            "accepted records with something odd or missing; one record can have several signs",
+            t("Unusual records"),
+            _in_words(answers["flags"]),
+            t("accepted records with something odd or missing; one can have several signs"),
         )
-    _table_card("data_rejects", "Latest rejected lines", answers["rejects"])
-    _table_card("data_ledger", "Latest batches", answers["ledger"])
+    _table_card("data_rejects", t("Latest rejected lines"), answers["rejects"])
+    _table_card("data_ledger", t("Latest batches"), answers["ledger"])
+
+
+def _of_what(scope: Scope) -> str:
+    if not scope.clusters:
+        return t("Everything that was loaded; of the filters, only the cluster applies here.")
+    return t(
+        "Everything that was loaded of {clusters}; of the filters, only the cluster applies here.",
+        clusters=text.plain(", ".join(map(text.short, scope.clusters))),
+    )
+
+
+def _in_words(flags: pa.Table) -> pa.Table:
+    shown = [text.value("flag", name) for name in flags.column("name").to_pylist()]
+    return flags.set_column(0, "name", pa.array(shown, pa.string()))
 
 
 @st.fragment(run_every=FRESHNESS_SECONDS)
@@ -61,55 +78,62 @@ def _freshness() -> None:
 
 
 def _say_how(found: health.Health) -> None:
-    headline = f"{found.cluster}: data up to {_clock(found.caught_up)}"
-    if found.state == "loading":
-        headline += f"  ·  loading, about {found.eta:,.0f} s left"
-    elif found.lag_bytes:
-        headline += f"  ·  {found.lag_bytes:,} bytes behind"
     for problem in found.problems():
-        title = f"Loading of {found.cluster} is disturbed"
+        title = t("Loading of {cluster} is disturbed", cluster=text.plain(found.cluster))
         st.error(text.plain(problem), title=title, icon=":material/sync_problem:")
-    st.caption(text.plain(headline))
+    st.caption(text.plain("  ·  ".join([_up_to(found), *_behind(found)])))
+
+
+def _up_to(found: health.Health) -> str:
+    if not found.caught_up:
+        return t("{cluster}: never complete yet", cluster=found.cluster)
+    return t("{cluster}: data up to {time}", cluster=found.cluster, time=_clock(found.caught_up))
+
+
+def _behind(found: health.Health) -> list[str]:
+    if found.state == "loading":
+        return [t("loading, about {time} left", time=text.duration(found.eta))]
+    return [t("{size} behind", size=text.size(found.lag_bytes))] if found.lag_bytes else []
 
 
 def _clock(seconds: float) -> str:
-    if not seconds:
-        return "no time yet"
     moment = datetime.fromtimestamp(seconds, UTC)
     today = datetime.now(UTC).date() == moment.date()
-    return f"{moment:%H:%M:%S} UTC" if today else f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{moment:%H:%M:%S} UTC" if today else f"{text.day(moment.date())} {moment:%H:%M:%S} UTC"
 
 
 def _totals(totals: pa.Table, last_job: pa.Table, sources: pa.Table) -> None:
     row = totals.to_pylist()[0]
     with st.grid(4, min_column_width=190, gap="small", key="totals"):
-        for name, meaning in (
-            ("lines", "Lines read of all files; lines = records + rejected + ignored."),
-            ("records", "Lines accepted as accounting records."),
-            ("rejects", "Lines that could not be read."),
-            ("ignored", "Comments and empty lines."),
-        ):
-            label = "Rejected" if name == "rejects" else name.capitalize()
-            st.metric(label, f"{row[name] or 0:,}", help=meaning, border=True)
-    missing = (row["lines"] or 0) - sum(row[n] or 0 for n in ("records", "rejects", "ignored"))
-    sums = "lines = records + rejected + ignored" if not missing else f"{missing:,} lines differ"
-    loaded = max((r["last_loaded"] for r in sources.to_pylist()), default="")
+        for name, meaning in TOTALS.items():
+            value = text.whole(row[name] or 0)
+            st.metric(t(COLUMNS[name]), value, help=t(meaning), border=True)
+    parts = [tn("{count} file", "{count} files", row["files"] or 0), _sums(row)]
+    if loaded := max((r["last_loaded"] for r in sources.to_pylist()), default=""):
+        parts.append(t("last load {time} UTC", time=loaded))
     ended = str(last_job.column("ended")[0].as_py() or "")
-    parts = [text.count(row["files"] or 0, "file"), sums]
-    parts += [f"last load {loaded} UTC"] if loaded else []
-    parts += [f"last job ended {ended} UTC"] if ended and not ended.startswith("1970") else []
+    if ended and not ended.startswith("1970"):
+        parts.append(t("last job ended {time} UTC", time=ended))
     st.caption(text.plain("  ·  ".join(parts)))
 
 
+def _sums(row: dict[str, Any]) -> str:
+    missing = (row["lines"] or 0) - sum(row[n] or 0 for n in ("records", "rejects", "ignored"))
+    if not missing:
+        return t("lines = records + rejected + ignored")
+    return tn("{count} line differs", "{count} lines differ", missing)
+
+
 def _sources_card(table: pa.Table) -> None:
-    with card("data_sources", "Files", table):
+    with card("data_sources", t("Files"), table):
         if not table.num_rows:
             nothing(NOTHING)
             return
         sizes = [text.size(number) for number in table.column("bytes").to_pylist()]
         at = table.column_names.index("bytes")
         shown = table.set_column(at, "read", pa.array(sizes, pa.string()))
-        show_table(shown, "data_sources", "Files that were loaded, with what was found in them")
+        alt = t("Files that were loaded, with what was found in them")
+        show_table(shown, "data_sources", alt)
 
 
 def _counts_card(key: str, title: str, table: pa.Table, meaning: str) -> None:
@@ -119,8 +143,9 @@ def _counts_card(key: str, title: str, table: pa.Table, meaning: str) -> None:
             return
         counts = table.column("lines").to_pylist()
         names = table.column(0).to_pylist()
-        shaped = shape.bars([(n, c, f"{c:,}") for n, c in zip(names, counts, strict=True)])
-        draw(charts.ranking("Lines", shaped.num_rows, False), shaped, key, title)
+        rows = [(n, c, text.whole(c)) for n, c in zip(names, counts, strict=True)]
+        shaped = shape.bars(rows)
+        draw(charts.ranking(t(COLUMNS["lines"]), shaped.num_rows, False), shaped, key, title)
         st.caption(meaning)
 
 

@@ -1,0 +1,165 @@
+"""Questions on their way: each is asked once however many wait, and stopped when nobody does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any, cast
+
+import pyarrow as pa
+import streamlit as st
+
+from clickhouse.connection import EMBEDDED_CLIENTS, Warehouse
+from clickhouse.errors import WarehouseError
+from clickhouse.query import Question, ask
+from streamlit_app import i18n
+from streamlit_app.i18n import t
+from streamlit_app.warehouse import holder
+
+LOG = logging.getLogger(__name__)
+ANSWER_SECONDS = 1800  # then asked again, though nothing was loaded
+MOST_ANSWERS = 2000  # that are kept
+PATIENCE_SECONDS = 0.7  # after which a reader is told that it takes a while
+LOOK_SECONDS = 0.25  # between two looks; then Streamlit can end the run of the script
+STOPPED = "question_stopped"  # of the session state, from the button to the next run
+
+pool = ThreadPoolExecutor(EMBEDDED_CLIENTS, thread_name_prefix="question")
+
+
+class _Marked:
+    """A warehouse whose questions bear a mark, by which they can be stopped."""
+
+    def __init__(self, warehouse: Warehouse, mark: str) -> None:
+        self._warehouse, self._mark = warehouse, mark
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a warehouse has
+        return getattr(self._warehouse, name)
+
+    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+        settings = {} if self._warehouse.embedded else {"query_id": self._mark}
+        return self._warehouse.arrow(f"/* {self._mark} */ {sql}", parameters, settings)
+
+
+class Run:
+    """One question, as it is asked; `waiting` is how many sessions want the answer."""
+
+    def __init__(self, key: tuple[str, str], question: Question) -> None:
+        self.key = key
+        self.waiting = 0
+        self.began = time.monotonic()
+        self._mark = uuid.uuid4().hex
+        self.future: Future[pa.Table] = pool.submit(self._ask, question)
+
+    @property
+    def is_stale(self) -> bool:
+        """Tell whether it has to be asked again: it failed, or is too old."""
+        if self.future.done() and (self.future.cancelled() or self.future.exception()):
+            return True
+        return time.monotonic() - self.began > ANSWER_SECONDS
+
+    def stop(self) -> None:
+        """Let the database stop."""
+        if not self.future.cancel():
+            threading.Thread(target=self._kill, name="stop-question", daemon=True).start()
+
+    def _ask(self, question: Question) -> pa.Table:
+        return ask(cast(Warehouse, _Marked(holder.get(), self._mark)), question)
+
+    def _kill(self) -> None:
+        try:
+            holder.reader().stop(self._mark)
+        except WarehouseError as error:
+            LOG.warning("a question that nobody waits for runs on: %s", error)
+
+
+class Answers:
+    """The questions that run, and the answers of those that did, the latest ones."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
+
+    def join(self, question: Question, at: str) -> Run:
+        """Ask, or wait with those who asked already; each `join` is followed by a `leave`."""
+        key = (repr(question), at)
+        with self._lock:
+            run = self._runs.get(key)
+            if run is None or run.is_stale:
+                run = self._runs[key] = Run(key, question)
+            self._runs.move_to_end(key)
+            run.waiting += 1
+            self._forget()
+        return run
+
+    def leave(self, run: Run) -> None:
+        """Wait no longer; the last one who does so before there is an answer stops it."""
+        with self._lock:
+            run.waiting -= 1
+            abandoned = not run.waiting and not run.future.done()
+            if abandoned and self._runs.get(run.key) is run:
+                del self._runs[run.key]
+        if abandoned:
+            run.stop()
+
+    def _forget(self) -> None:
+        while len(self._runs) > MOST_ANSWERS:
+            oldest = next((key for key, run in self._runs.items() if not run.waiting), None)
+            if oldest is None:
+                return
+            del self._runs[oldest]
+
+
+@st.cache_resource(show_spinner=False)
+def _answers() -> Answers:
+    return Answers()
+
+
+def answer_all(questions: Sequence[Question], at: str) -> list[pa.Table]:
+    """Answer questions side by side; a reader who goes elsewhere meanwhile stops them.
+
+    `at` is the state of the database that the answers are for.
+    """
+    known = _answers()
+    runs = [known.join(question, at) for question in questions]
+    try:
+        _wait([run.future for run in runs])
+        return [run.future.result() for run in runs]
+    finally:
+        for run in runs:
+            known.leave(run)
+
+
+def _wait(pending: Sequence[Future[pa.Table]]) -> None:
+    """Wait for all; after a moment say so, with a button that stops."""
+    place = st.empty()
+    began = time.monotonic()
+    if not wait(pending, PATIENCE_SECONDS).not_done:
+        return
+    with place.container(border=True, key=f"waiting_{uuid.uuid4().hex}"):
+        words = st.empty()
+        st.skeleton(height=120)
+        st.button(
+            t("Stop"),
+            key=f"stop_{uuid.uuid4().hex}",
+            icon=":material/stop_circle:",
+            on_click=_stopped,
+        )
+    while unanswered := wait(pending, LOOK_SECONDS).not_done:
+        seconds = i18n.number(f"{time.monotonic() - began:,.0f}")
+        done = len(pending) - len(unanswered)
+        words.caption(
+            t(
+                "Asking the database: {done} of {all} answered, {seconds} s",
+                done=done, all=len(pending), seconds=seconds,
+            )
+        )  # fmt: skip
+    place.empty()
+
+
+def _stopped() -> None:
+    st.session_state[STOPPED] = True

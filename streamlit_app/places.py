@@ -1,0 +1,73 @@
+"""The pages, in the order and the sections of the navigation; a new page is a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamlit_app.i18n import mark
+
+VIEWS = Path(__file__).parent / "views"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page: its file in `views/`, title, icon, and path in the address.
+
+    `parameters` are those of its own that the address holds, beside the filters that all share:
+    see `address.get` and `address.put`.
+    """
+
+    file: str
+    title: str
+    icon: str
+    path: str
+    parameters: tuple[str, ...] = ()
+
+
+# The first page of all is at /.
+SECTIONS: dict[str, tuple[Place, ...]] = {
+    "": (Place("overview.py", mark("Overview"), "dashboard", "overview"),),
+    mark("Who"): (
+        Place("users.py", mark("Users"), "person", "users"),
+        Place("groups.py", mark("Groups"), "group", "groups"),
+        Place("metagroups.py", mark("Metagroups"), "groups", "metagroups"),
+        Place("projects.py", mark("Projects"), "folder", "projects"),
+        Place("people.py", mark("People"), "group", "people"),
+    ),
+    mark("Where"): (
+        Place("clusters.py", mark("Clusters"), "hub", "clusters"),
+        Place("queues.py", mark("Queues"), "view_list", "queues"),
+        Place("nodes.py", mark("Nodes"), "dns", "nodes"),
+        Place("machines.py", mark("Machines"), "dns", "machines"),
+    ),
+    mark("How"): (
+        Place("rankings.py", mark("Rankings"), "leaderboard", "rankings"),
+        Place("sizes.py", mark("Job sizes"), "stacked_bar_chart", "sizes"),
+        Place("waiting.py", mark("Waiting"), "hourglass_empty", "waiting"),
+        Place("efficiency.py", mark("Efficiency"), "speed", "efficiency"),
+        Place("failures.py", mark("Failures"), "error_outline", "failures"),
+    ),
+    mark("Look closer"): (
+        Place("jobs.py", mark("Jobs"), "manage_search", "jobs"),
+        Place("explore.py", mark("Explore"), "query_stats", "explore"),
+        Place("sql.py", mark("SQL"), "terminal", "sql"),
+        Place("loaded.py", mark("Data"), "database", "data"),
+    ),
+}
+
+
+def every() -> Iterator[Place]:
+    """Give all pages, in order."""
+    for places in SECTIONS.values():
+        yield from places
+
+
+def there() -> dict[str, tuple[Place, ...]]:
+    """Give the pages whose file there is, by section."""
+    found = {
+        section: tuple(place for place in places if (VIEWS / place.file).exists())
+        for section, places in SECTIONS.items()
+    }
+    return {section: places for section, places in found.items() if places}

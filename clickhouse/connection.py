@@ -76,9 +76,15 @@ class SupportsRead(Protocol):
 class Warehouse:
     """One open database; safe to use from several threads. Use it as a context manager."""
 
-    def __init__(self, settings: Settings, *, create: bool = False) -> None:
-        """Open the database of `settings`; `create` makes it where it does not exist."""
+    def __init__(
+        self, settings: Settings, *, create: bool = False, read_only: bool = False
+    ) -> None:
+        """Open the database of `settings`; `create` makes it where it does not exist.
+
+        With `read_only` its connections can neither write nor be told to.
+        """
         self.settings = settings
+        self._session = READ_SETTINGS | ({"readonly": 2} if read_only else {})
         self.embedded = settings.database.startswith("chdb://")
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._clients: list[Client] = []
@@ -103,11 +109,19 @@ class Warehouse:
             _open_here[Path(self.settings.database.removeprefix("chdb://")).resolve()] -= 1
         self._clients.clear()
 
-    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
+    def arrow(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> pa.Table:
         """Answer a query as an Arrow table; values travel as bound `{name:Type}` parameters."""
         with self._client(sql) as client:
             return client.query_arrow(
-                sql, parameters=dict(parameters or {}), settings=self._limits(), use_strings=True
+                sql,
+                parameters=dict(parameters or {}),
+                settings=self._limits() | dict(settings or {}),
+                use_strings=True,
             )
 
     def rows(
@@ -233,7 +247,7 @@ class Warehouse:
     def _connect(self, count: int, options: Mapping[str, Any]) -> None:
         try:
             for _ in range(count):
-                client = clickhouse_connect.get_client(**options, settings=READ_SETTINGS)
+                client = clickhouse_connect.get_client(**options, settings=self._session)
                 self._clients.append(client)
                 self._idle.put(client)
         except (ClickHouseError, RuntimeError, OSError) as error:

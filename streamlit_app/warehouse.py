@@ -10,6 +10,7 @@ from pathlib import Path
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, WarehouseError
 from clickhouse.migrate import migrate, refresh_views
+from clickhouse.running import Reader
 from clickhouse.settings import Settings, load_settings
 
 LOG = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Holder:
         self._lock = threading.Lock()
         self._settings: Settings | None = None
         self._warehouse: Warehouse | None = None
+        self._reader: Reader | None = None
         self._failure: WarehouseError | None = None
         self._failed_at = 0.0
         self._file_state = (0, 0)
@@ -45,6 +47,14 @@ class Holder:
                 self._warehouse = self._open()
             return self._warehouse
 
+    def reader(self) -> Reader:
+        """Give what runs statements of people, with connections of its own."""
+        settings = self.get().settings
+        with self._lock:
+            if self._reader is None:
+                self._reader = Reader(settings)
+            return self._reader
+
     def refresh(self) -> None:
         """Take in an edit of the settings file, where the database is embedded.
 
@@ -63,9 +73,10 @@ class Holder:
     def close(self) -> None:
         """Close the warehouse if it is open."""
         with self._lock:
-            if self._warehouse is not None:
-                self._warehouse.close()
-            self._warehouse, self._failure = None, None
+            for opened in (self._reader, self._warehouse):
+                if opened is not None:
+                    opened.close()
+            self._reader, self._warehouse, self._failure = None, None, None
 
     def _open(self) -> Warehouse:
         if self._failure and time.monotonic() - self._failed_at < RETRY_SECONDS:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from tests.server import free_port
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -37,7 +39,7 @@ def serving(*words: str | Path) -> Iterator[tuple[str, int]]:
     It is ended as a service manager would, and must end well.
     """
     command = [sys.executable, "-c", "from pychart.cli import main; main()"]
-    command += [*map(str, words), "--port", "0"]
+    command += [*map(str, words), "--port", str(free_port())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

@@ -1,0 +1,233 @@
+"""How fast the app answers: its pages in Chromium, and many visitors at once.
+
+    python -m benchmarks.app --database chdb:///folder [--runs 5] [--visitors 20 50] [--seconds 60]
+
+*Pages*: each page of the app is opened by its address and by a click in the navigation, until the
+script has ended and every chart is drawn; then another year is chosen. Medians of `--runs`, after a
+first visit that counts as cold.
+
+*Visitors*: each has a connection of its own and speaks Streamlit's protocol, as a browser does, but
+draws nothing. On average every `THINK_SECONDS` he goes to another page or chooses another year. A
+reply takes from the request to the end of the script. All of it shares this machine with the app.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import shutil
+import statistics
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlencode
+
+from playwright.sync_api import Page
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.browser import chromium, offered, serving, wait_complete
+
+THINK_SECONDS = 2.0
+MAX_MESSAGE = 2**28
+PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+
+# --- pages ---
+
+
+@dataclass
+class Visits:
+    """Seconds of each visit to one page."""
+
+    cold: float = 0.0
+    paint: float = 0.0
+    opened: list[float] = field(default_factory=list)
+    clicked: list[float] = field(default_factory=list)
+    filtered: list[float] = field(default_factory=list)
+
+
+def complete(page: Page, began: float) -> float:
+    """Wait until all is drawn; seconds since `began`."""
+    wait_complete(page)
+    return time.monotonic() - began
+
+
+def open_page(page: Page, url: str) -> float:
+    """Open an address as a visitor who types it."""
+    began = time.monotonic()
+    page.goto(url, wait_until="commit")
+    return complete(page, began)
+
+
+def click(page: Page, path: str) -> float:
+    """Go to a page by the navigation."""
+    began = time.monotonic()
+    page.locator(f"[data-testid=stSidebarNavLink][href$='/{path}']").first.click()
+    page.wait_for_url(lambda url: url.split("?")[0].rstrip("/").endswith(path), timeout=60_000)
+    page.wait_for_timeout(20)
+    return complete(page, began) - 0.02
+
+
+def choose_year(page: Page, year: int) -> float:
+    """Type a year into the filter of the period."""
+    box = page.locator(".st-key-period input")
+    box.click()
+    box.fill(str(year))
+    began = time.monotonic()
+    box.press("Enter")
+    page.wait_for_url(lambda url: f"period={year}" in url, timeout=60_000)
+    return complete(page, began)
+
+
+def time_pages(url: str, years: list[int], runs: int) -> dict[str, Visits]:
+    """Visit each page in one browser."""
+    program = shutil.which("chromium")
+    if not program:
+        raise SystemExit("chromium is not installed")
+    found: dict[str, Visits] = {}
+    with chromium(program) as browser:
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        paths = offered(page, url)
+        for path in paths:
+            visits = found[path or "overview"] = Visits()
+            visits.cold = open_page(page, f"{url}/{path}")
+            visits.paint = float(page.evaluate(PAINTED) or 0.0) / 1000
+            others = [other for other in paths if other != path]
+            for run in range(runs):
+                visits.opened.append(open_page(page, f"{url}/{path}"))
+                visits.filtered.append(choose_year(page, years[run % len(years)]))
+                if path and others:
+                    open_page(page, f"{url}/{others[-1]}")
+                    visits.clicked.append(click(page, path))
+    return found
+
+
+def show_pages(found: dict[str, Visits]) -> None:
+    print("page           first paint    cold  opened  clicked  another year   (s)")
+    for name, visits in found.items():
+        middle = [
+            f"{statistics.median(each):.2f}" if each else "–"
+            for each in (visits.opened, visits.clicked, visits.filtered)
+        ]
+        print(
+            f"{name:<15}{visits.paint:>11.2f}{visits.cold:>8.2f}{middle[0]:>8}{middle[1]:>9}"
+            f"{middle[2]:>14}"
+        )
+
+
+# --- visitors ---
+
+
+@dataclass
+class Visitor:
+    """One connection; what it has been told of the pages and of the widget for the period."""
+
+    connection: ClientConnection
+    chance: random.Random
+    years: list[int]
+    pages: dict[str, str] = field(default_factory=dict)  # script hash by path
+    period: str = ""  # of the widget
+    page: str = ""
+    year: str = ""
+    took: list[float] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    async def run(self, until: float) -> None:
+        """Visit, think, go on."""
+        self.took.append(await self.request())
+        while time.monotonic() < until:
+            await asyncio.sleep(self.chance.uniform(0, 2 * THINK_SECONDS))
+            if self.chance.random() < 0.5:
+                self.page = self.chance.choice([*self.pages.values()])
+            else:
+                self.year = str(self.chance.choice(self.years))
+            self.took.append(await self.request())
+
+    async def request(self) -> float:
+        """Ask for the script to run, and take in what it sends."""
+        message = BackMsg()
+        state = message.rerun_script
+        state.page_script_hash = self.page
+        state.query_string = urlencode({"period": self.year}) if self.year else ""
+        if self.year and self.period:
+            widget = state.widget_states.widgets.add()
+            widget.id, widget.string_value = self.period, self.year
+        began = time.monotonic()
+        await self.connection.send(message.SerializeToString())
+        while True:
+            received = ForwardMsg.FromString(await self.connection.recv(decode=False))
+            if self._take(received):
+                return time.monotonic() - began
+
+    def _take(self, message: ForwardMsg) -> bool:
+        """Note what is needed later; true once the script has ended."""
+        kind = message.WhichOneof("type")
+        if kind == "navigation":
+            self.pages = {p.url_pathname: p.page_script_hash for p in message.navigation.app_pages}
+            self.page = self.page or message.navigation.page_script_hash
+        elif kind == "delta":
+            element = message.delta.new_element
+            if element.WhichOneof("type") == "selectbox" and element.selectbox.id.endswith(
+                "period"
+            ):
+                self.period = element.selectbox.id
+            elif element.WhichOneof("type") in ("exception", "alert"):
+                self.errors.append(str(element)[:200])
+        return kind == "script_finished" and message.script_finished != 2
+
+
+async def visitor(url: str, number: int, years: list[int], until: float) -> Visitor:
+    """Connect and visit."""
+    address = url.replace("http", "ws", 1) + "/_stcore/stream"
+    async with connect(address, max_size=MAX_MESSAGE, compression=None) as connection:
+        one = Visitor(connection, random.Random(number), years)
+        await asyncio.sleep(one.chance.uniform(0, THINK_SECONDS))
+        await one.run(until)
+        return one
+
+
+async def crowd(url: str, count: int, years: list[int], seconds: float) -> list[Visitor]:
+    """Let several visit at once."""
+    until = time.monotonic() + seconds
+    return await asyncio.gather(*(visitor(url, n, years, until) for n in range(count)))
+
+
+def memory(process: int) -> int:
+    """Resident memory of a process, in MiB."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) // 1024
+
+
+def show_crowd(count: int, found: list[Visitor], grown: tuple[int, int]) -> None:
+    took = sorted(each for one in found for each in one.took)
+    errors = [error for one in found for error in one.errors]
+    print(
+        f"{count} visitors: {len(took)} replies, median {statistics.median(took) * 1e3:.0f} ms,"
+        f" 95 % within {took[int(0.95 * len(took))] * 1e3:.0f} ms, longest {took[-1]:.2f} s,"
+        f" {len(errors)} errors, memory {grown[0]} → {grown[1]} MiB"
+    )
+    for error in errors[:3]:
+        print("   ", error)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.app", description=__doc__)
+    parser.add_argument("--database", required=True)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--years", type=int, nargs="*", default=list(range(2016, 2026)))
+    parser.add_argument("--visitors", type=int, nargs="*", default=[20, 50])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    options = parser.parse_args()
+    with serving("--database", options.database, "app") as (url, process):
+        if options.runs:
+            show_pages(time_pages(url, options.years, options.runs))
+        for count in options.visitors:
+            before = memory(process)
+            found = asyncio.run(crowd(url, count, options.years, options.seconds))
+            show_crowd(count, found, (before, memory(process)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,24 +1,29 @@
 """Chart specifications: each is built once, on an empty frame, and the data is sent as Arrow.
 
 The columns of a chart's data: `name` or `time` and its `step` in words, `value` in the axis' unit,
-`shown` for the tooltip, `rank` for the order of stacked parts.
+`shown` for the tooltip, `rank` for the order of stacked parts. What a chart needs beyond these, its
+function says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
+from streamlit_app.i18n import cached_per_language, t
+
 PICK = "pick"  # the selection that a click on a bar makes
 BAR_PIXELS = 30
 TIME_HEIGHT = 250
+CALENDAR_HEIGHT = 150
 NAME_PIXELS = 150  # longer names end in an ellipsis; the tooltip has them whole
 TIME_UNITS = {"day": "yearmonthdate", "month": "yearmonth", "year": "year"}
+
+GRAY = "#8A96A6"  # of what is there to compare with; readable on either background
 
 SPACING = {"day": 1.5, "month": 0.75, "year": 6}  # pixels between two bars
 
@@ -65,7 +70,8 @@ def _value_axis() -> alt.Axis:
     return alt.Axis(title=None, labelExpr=short, tickCount=5, domain=False, ticks=False)
 
 
-def _time(grain: str) -> alt.X:
+def _time(grain: str, middle: bool = False) -> alt.X:
+    """Make the axis of time; `middle` puts marks over the middle of a step's bar."""
     axis = alt.Axis(
         title=None,
         grid=False,
@@ -78,25 +84,31 @@ def _time(grain: str) -> alt.X:
         timeUnit={"unit": TIME_UNITS[grain], "utc": True},
         axis=axis,
         scale=alt.Scale(type="utc"),
+        bandPosition=0.5 if middle else alt.Undefined,
     )
 
 
-@cache
-def over_time(title: str, grain: str) -> Spec:
-    """Bars of a count or a sum, one for each step."""
-    return _finish(
-        _empty()
-        .mark_bar(binSpacing=SPACING[grain], cornerRadiusTopLeft=1, cornerRadiusTopRight=1)
-        .encode(
-            x=_time(grain),
-            y=alt.Y("value:Q", axis=_value_axis()),
-            tooltip=[alt.Tooltip("step:N", title="When"), alt.Tooltip("shown:N", title=title)],
-        )
-        .properties(height=TIME_HEIGHT)
+@cached_per_language
+def over_time(title: str, grain: str, earlier: bool = False) -> Spec:
+    """Bars of a count or a sum, one for each step.
+
+    With `earlier`, a line shows the column `before`, of an earlier period, named `before_shown`.
+    """
+    bars = _empty().mark_bar(
+        binSpacing=SPACING[grain], cornerRadiusTopLeft=1, cornerRadiusTopRight=1
     )
+    tooltip = [alt.Tooltip("step:N", title=t("When")), alt.Tooltip("shown:N", title=title)]
+    if earlier:
+        tooltip.append(alt.Tooltip("before_shown:N", title=t("Before")))
+    drawn = bars.encode(x=_time(grain), y=alt.Y("value:Q", axis=_value_axis()), tooltip=tooltip)
+    if not earlier:
+        return _finish(drawn.properties(height=TIME_HEIGHT))
+    line = _empty().mark_line(strokeWidth=2, strokeDash=[5, 3], color=GRAY, tooltip=False)
+    before = line.encode(x=_time(grain, middle=True), y=alt.Y("before:Q", axis=_value_axis()))
+    return _finish(alt.layer(drawn, before).properties(height=TIME_HEIGHT))
 
 
-@cache
+@cached_per_language
 def stacked(title: str, grain: str, share: bool = False) -> Spec:
     """Bars over time, stacked by name; with `share` each step's parts make up the whole."""
     axis = alt.Axis(title=None, format="%", tickCount=5, domain=False, ticks=False)
@@ -118,7 +130,7 @@ def stacked(title: str, grain: str, share: bool = False) -> Spec:
     )
 
 
-@cache
+@cached_per_language
 def lines(title: str, grain: str) -> Spec:
     """One line for each name; for averages, which do not add up."""
     return _finish(
@@ -136,8 +148,8 @@ def lines(title: str, grain: str) -> Spec:
 
 def _part_tooltip(title: str) -> list[alt.Tooltip]:
     return [
-        alt.Tooltip("step:N", title="When"),
-        alt.Tooltip("name:N", title="Name"),
+        alt.Tooltip("step:N", title=t("When")),
+        alt.Tooltip("name:N", title=t("Name")),
         alt.Tooltip("shown:N", title=title),
     ]
 
@@ -147,19 +159,16 @@ def _color() -> alt.Color:
     return alt.Color("name:N", sort=None, legend=legend)
 
 
-@cache
-def ranking(title: str, bars: int, clickable: bool) -> Spec:
+@cached_per_language
+def ranking(title: str, bars: int, clickable: bool, pixels: int = NAME_PIXELS) -> Spec:
     """Horizontal bars in the order of the data, each with its figure at the end.
 
-    The column `reach` leaves room for the figures.
+    The column `reach` leaves room for the figures, `pixels` is what a name can take.
     """
-    names = alt.Axis(
-        title=None, labelLimit=NAME_PIXELS, labelOverlap=False, domain=False, ticks=False
-    )
     bar = _empty().encode(
-        y=alt.Y("name:N", sort=None, axis=names),
+        y=alt.Y("name:N", sort=None, axis=_names(pixels)),
         x=alt.X("value:Q", axis=None),
-        tooltip=[alt.Tooltip("name:N", title="Name"), alt.Tooltip("shown:N", title=title)],
+        tooltip=[alt.Tooltip("name:N", title=t("Name")), alt.Tooltip("shown:N", title=title)],
     )
     drawn = bar.mark_bar(
         cornerRadiusTopRight=2,
@@ -175,7 +184,7 @@ def ranking(title: str, bars: int, clickable: bool) -> Spec:
     return _finish(alt.layer(drawn, written, room).properties(height=BAR_PIXELS * (bars + 1)))
 
 
-@cache
+@cached_per_language
 def donut(title: str) -> Spec:
     """Shares of a whole, in the order of the data."""
     return _finish(
@@ -196,32 +205,199 @@ def donut(title: str) -> Spec:
             ),
             order=alt.Order("rank:Q"),
             tooltip=[
-                alt.Tooltip("name:N", title="Name"),
+                alt.Tooltip("name:N", title=t("Name")),
                 alt.Tooltip("shown:N", title=title),
-                alt.Tooltip("value:Q", title="Share", format=".1%"),
+                alt.Tooltip("value:Q", title=t("Share"), format=".1%"),
             ],
         )
         .properties(height=TIME_HEIGHT)
     )
 
 
-@cache
+@cached_per_language
 def columns(title: str, x_title: str) -> Spec:
     """Upright bars, one for each class, in the order of the data."""
+    axis = alt.Axis(title=x_title, labelAngle=-40, labelOverlap=False, labelLimit=NAME_PIXELS)
     return _finish(
         _empty()
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
         .encode(
-            x=alt.X(
-                "name:N",
-                sort=None,
-                axis=alt.Axis(title=x_title, labelAngle=-40, labelOverlap=False),
-            ),
+            x=alt.X("name:N", sort=None, axis=axis),
             y=alt.Y("value:Q", axis=_value_axis()),
             tooltip=[alt.Tooltip("name:N", title=x_title), alt.Tooltip("shown:N", title=title)],
         )
         .properties(height=TIME_HEIGHT)
     )
+
+
+@cached_per_language
+def areas(title: str, grain: str) -> Spec:
+    """Areas over time, stacked by name."""
+    return _finish(
+        _empty()
+        .mark_area(opacity=0.85, interpolate="monotone")
+        .encode(
+            x=_time(grain),
+            y=alt.Y("value:Q", stack="zero", axis=_value_axis()),
+            color=_color(),
+            order=alt.Order("rank:Q"),
+            tooltip=_part_tooltip(title),
+        )
+        .properties(height=TIME_HEIGHT + 50)
+    )
+
+
+@cached_per_language
+def band(grain: str, titles: tuple[str, str]) -> Spec:
+    """Draw a line over time and a band from there up to the column `high`.
+
+    Their words are in `shown` and `high_shown`; `titles` name the two.
+    """
+    fields = ("shown:N", "high_shown:N")
+    tooltip = [alt.Tooltip("step:N", title=t("When"))]
+    tooltip += [alt.Tooltip(f, title=title) for f, title in zip(fields, titles, strict=True)]
+    base = _empty().encode(x=_time(grain), tooltip=tooltip)
+    value = alt.Y("value:Q", axis=_value_axis())
+    between = base.mark_area(opacity=0.25).encode(y=value, y2="high:Q")
+    line = base.mark_line(point=alt.OverlayMarkDef(size=22), strokeWidth=2).encode(y=value)
+    return _finish(alt.layer(between, line).properties(height=TIME_HEIGHT))
+
+
+@cached_per_language
+def spans(rows: int, titles: tuple[str, str]) -> Spec:
+    """Join a dot and a ring for each name: columns `value` and `high`.
+
+    Their words are in `shown` and `high_shown`, both of them in `both`; `reach` leaves room.
+    """
+    tooltip = [
+        alt.Tooltip("name:N", title=t("Name")),
+        alt.Tooltip("shown:N", title=titles[0]),
+        alt.Tooltip("high_shown:N", title=titles[1]),
+    ]
+    base = _empty().encode(y=alt.Y("name:N", sort=None, axis=_names()), tooltip=tooltip)
+    low, high = alt.X("value:Q", axis=None), alt.X("high:Q", axis=None)
+    drawn = alt.layer(
+        base.mark_rule(strokeWidth=5, opacity=0.25).encode(x=low, x2="high:Q"),
+        base.mark_point(filled=True, size=90, opacity=1).encode(x=low),
+        base.mark_point(filled=False, size=90, strokeWidth=2, opacity=1).encode(x=high),
+        base.mark_text(align="left", dx=10, fontSize=12, color="currentColor").encode(
+            x=high, text="both:N"
+        ),
+        _empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
+    )
+    return _finish(drawn.properties(height=BAR_PIXELS * (rows + 1)))
+
+
+@cached_per_language
+def asked_and_used(rows: int, titles: tuple[str, str]) -> Spec:
+    """Lay a thin bar of what was used over one of what was asked: columns `value` and `asked`.
+
+    Their words are in `shown` and `asked_shown`, both of them in `both`; `reach` leaves room.
+    """
+    tooltip = [
+        alt.Tooltip("name:N", title=t("Name")),
+        alt.Tooltip("asked_shown:N", title=titles[0]),
+        alt.Tooltip("shown:N", title=titles[1]),
+    ]
+    base = _empty().encode(y=alt.Y("name:N", sort=None, axis=_names()), tooltip=tooltip)
+    asked = alt.X("asked:Q", axis=None)
+    drawn = alt.layer(
+        base.mark_bar(size=18, opacity=0.25).encode(x=asked),
+        base.mark_bar(size=8).encode(x=alt.X("value:Q", axis=None)),
+        base.mark_text(align="left", dx=5, fontSize=12, color="currentColor").encode(
+            x=alt.X("longest:Q", axis=None), text="both:N"
+        ),
+        _empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
+    )
+    return _finish(drawn.properties(height=BAR_PIXELS * (rows + 1)))
+
+
+@cached_per_language
+def dots(title: str, x_title: str) -> Spec:
+    """Draw a dot for each name over a logarithmic `jobs`, and a line at the `mean` of all.
+
+    The column `kind` colours them, the first kind being the usual one.
+    """
+    tooltip = [
+        alt.Tooltip("name:N", title=t("Name")),
+        alt.Tooltip("shown:N", title=title),
+        alt.Tooltip("jobs_shown:N", title=x_title),
+    ]
+    short = "format(datum.value, '~s')"
+    axis = alt.Axis(title=x_title, labelExpr=short, tickCount=6, grid=False)
+    dotted = _empty().mark_point(filled=True, size=60, opacity=0.75)
+    drawn = dotted.encode(
+        x=alt.X("jobs:Q", scale=alt.Scale(type="log", nice=True), axis=axis),
+        y=alt.Y("value:Q", axis=_value_axis()),
+        color=alt.Color(
+            "kind:N", sort=None, legend=alt.Legend(title=None, orient="top", labelLimit=300)
+        ),
+        tooltip=tooltip,
+    )
+    mean = _empty().mark_rule(strokeDash=[5, 3], color=GRAY, strokeWidth=1.5, tooltip=False)
+    return _finish(
+        alt.layer(drawn, mean.encode(y="mean(mean):Q")).properties(height=TIME_HEIGHT + 50)
+    )
+
+
+@cached_per_language
+def heatmap(title: str, x_title: str, y_title: str) -> Spec:
+    """Colour a cell for each pair of `row`, in the order of `rank`, and `column`."""
+    return _finish(
+        _empty()
+        .mark_rect(cornerRadius=2)
+        .encode(
+            x=alt.X("column:N", sort="ascending", axis=_band_axis(x_title)),
+            y=alt.Y("row:N", sort=alt.EncodingSortField("rank", "min"), axis=_band_axis(None)),
+            color=_shade(),
+            tooltip=[
+                alt.Tooltip("row:N", title=y_title),
+                alt.Tooltip("column:N", title=x_title),
+                alt.Tooltip("shown:N", title=title),
+            ],
+        )
+        .properties(height=TIME_HEIGHT)
+    )
+
+
+@cached_per_language
+def calendar(title: str) -> Spec:
+    """Colour a cell for each day, weeks side by side: `week` is the day before its Monday.
+
+    (Weeks begin on Sunday here; the column `weekday` names the day.)
+    """
+    months = alt.Axis(
+        title=None, format="%b", grid=False, tickCount="month", ticks=False, domain=False
+    )
+    return _finish(
+        _empty()
+        .mark_rect(cornerRadius=2)
+        .encode(
+            x=alt.X(
+                "week:T",
+                timeUnit={"unit": "yearweek", "utc": True},
+                scale=alt.Scale(type="utc"),
+                axis=months,
+            ),
+            y=alt.Y("weekday:N", sort=None, axis=_band_axis(None)),
+            color=_shade(),
+            tooltip=[alt.Tooltip("step:N", title=t("When")), alt.Tooltip("shown:N", title=title)],
+        )
+        .properties(height=CALENDAR_HEIGHT)
+    )
+
+
+def _names(pixels: int = NAME_PIXELS) -> alt.Axis:
+    return alt.Axis(title=None, labelLimit=pixels, labelOverlap=False, domain=False, ticks=False)
+
+
+def _band_axis(title: str | None) -> alt.Axis:
+    return alt.Axis(title=title, labelAngle=0, domain=False, ticks=False, grid=False)
+
+
+def _shade() -> alt.Color:
+    legend = alt.Legend(title=None, orient="right", format="~s", gradientLength=120)
+    return alt.Color("value:Q", scale=alt.Scale(zero=True), legend=legend)
 
 
 def warm() -> None:

@@ -34,13 +34,11 @@ SECTIONS: dict[str, tuple[Place, ...]] = {
         Place("groups.py", mark("Groups"), "group", "groups"),
         Place("metagroups.py", mark("Metagroups"), "groups", "metagroups"),
         Place("projects.py", mark("Projects"), "folder", "projects"),
-        Place("people.py", mark("People"), "group", "people"),
     ),
     mark("Where"): (
         Place("clusters.py", mark("Clusters"), "hub", "clusters"),
         Place("queues.py", mark("Queues"), "view_list", "queues"),
         Place("nodes.py", mark("Nodes"), "dns", "nodes"),
-        Place("machines.py", mark("Machines"), "dns", "machines"),
     ),
     mark("How"): (
         Place("rankings.py", mark("Rankings"), "leaderboard", "rankings"),

@@ -1,22 +1,23 @@
-"""The page that ranks users, groups, queues or the like: who is first, over time, all figures."""
+"""Who is first and who is last by a figure: what to rank by, the two ends, and parts over time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import streamlit as st
 
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.metrics import METRICS
-from streamlit_app import charts, data, shape, text
-from streamlit_app.cards import card, draw, draw_clickable, note, nothing, show_table
-from streamlit_app.filters import NAMED, Scope
+from streamlit_app import shape, text
+from streamlit_app.filters import Scope
+from streamlit_app.i18n import t
+from streamlit_app.panels import BARS, parts_panel, per_grain, ranking_panel
 
-BARS = 10
 PARTS = 8  # of a stacked chart; the rest is summed up
-TABLE_ROWS = 5000  # the table shows the largest ones
-MOST, LEAST = "Most", "Least"
+SMALL = 0.2  # of the whole
+MOST, LEAST = "most", "least"
+FORMS = ("bars", "areas", "share", "lines")
 # The first is what people ask for most often, and what a page begins with.
 LISTED = (
     "jobs", "core_hours", "cpu_hours", "cpu_efficiency", "wall_hours",
@@ -28,134 +29,154 @@ DEFAULT_METRIC = "core_hours"
 CLASSES = ("sequential", "single-node", "multi-node", "parallel-unknown")
 
 
-def show_rankings(key: str, dimensions: Sequence[str], scope: Scope) -> None:
-    """Draw the controls and the cards for the chosen one of some dimensions."""
-    dimension, metric, order = _controls(key, dimensions)
-    whole_metrics = (metric,) if metric == "jobs" else (metric, "jobs")
-    best, parts, whole, table = data.answers(
-        scope.question(whole_metrics, dimension, limit=BARS, ascending=order == LEAST),
-        scope.question((metric,), scope.grain, dimension, limit=PARTS),
-        scope.question((metric,), scope.grain),
-        scope.question(_first(metric, LISTED), dimension, limit=TABLE_ROWS),
-    )
-    left, right = st.columns([2, 3])
-    with left:
-        _ranking_card(key, dimension, metric, order, best, scope)
-    with right:
-        _time_card(key, dimension, metric, parts, whole, table, scope)
-    _table_card(key, dimension, table)
+@dataclass(frozen=True)
+class Choice:
+    """What a page ranks, by which figure, from which end, and how parts over time are drawn."""
+
+    dimension: str
+    metric: str
+    order: str
+    form: str
+
+    @property
+    def least(self) -> bool:
+        """Whether the smallest come first."""
+        return self.order == LEAST
 
 
-def _first(name: str, names: Sequence[str]) -> tuple[str, ...]:
-    return (name, *(other for other in names if other != name))
-
-
-def _controls(key: str, dimensions: Sequence[str]) -> tuple[str, str, str]:
+def choose(
+    key: str, dimensions: Sequence[str], metrics: Sequence[str], with_order: bool = True
+) -> Choice:
+    """Draw the controls of a page; what the browser sends is checked against what is offered."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        dimension = st.segmented_control(
-            "Show",
+        dimension = _one_of(key, dimensions) if len(dimensions) > 1 else dimensions[0]
+        metric = choose_metric(key, metrics)
+        order = choose_order(key) if with_order else MOST
+        form = _choose_form(key, metric)
+    return Choice(dimension if dimension in dimensions else dimensions[0], metric, order, form)
+
+
+def _one_of(key: str, dimensions: Sequence[str]) -> str:
+    return str(
+        st.segmented_control(
+            t("Show"),
             dimensions,
             label_visibility="collapsed",
-            format_func=lambda name: f"{DIMENSIONS[name].label}s",
+            format_func=text.labels,
             default=dimensions[0],
             required=True,
             key=f"{key}_by",
             persist_state="session",
         )
-        metric = st.selectbox(
-            "Ranked by",
-            LISTED,
-            label_visibility="collapsed",
-            index=LISTED.index(DEFAULT_METRIC),
-            format_func=lambda name: METRICS[name].label,
-            key=f"{key}_metric",
-            persist_state="session",
-            width=280,
-        )
-        order = st.segmented_control(
-            "Order",
-            (MOST, LEAST),
-            label_visibility="collapsed",
-            default=MOST,
-            required=True,
-            key=f"{key}_order",
-            persist_state="session",
-        )
-    # what the browser sends is not bound to the options
-    return (
-        dimension if dimension in dimensions else dimensions[0],
-        metric if metric in LISTED else DEFAULT_METRIC,
-        LEAST if order == LEAST else MOST,
     )
 
 
-def _ranking_card(
-    key: str, dimension: str, metric: str, order: str, best: pa.Table, scope: Scope
+def choose_metric(key: str, metrics: Sequence[str]) -> str:
+    """Let the reader choose a figure, core time to begin with."""
+    chosen = st.selectbox(
+        t("Ranked by"),
+        metrics,
+        label_visibility="collapsed",
+        index=metrics.index(DEFAULT_METRIC),
+        format_func=text.label,
+        key=f"{key}_metric",
+        persist_state="session",
+        width=280,
+    )
+    return chosen if chosen in metrics else DEFAULT_METRIC
+
+
+def choose_order(key: str) -> str:
+    """Let the reader choose whether the largest or the smallest come first."""
+    names = {MOST: t("Most"), LEAST: t("Least")}
+    chosen = st.segmented_control(
+        t("Order"),
+        list(names),
+        label_visibility="collapsed",
+        format_func=lambda order: names[order],
+        default=MOST,
+        required=True,
+        key=f"{key}_order",
+        persist_state="session",
+    )
+    return LEAST if chosen == LEAST else MOST
+
+
+def _choose_form(key: str, metric: str) -> str:
+    if metric not in shape.ADDITIVE:
+        return "lines"  # averages do not add up
+    names = dict(zip(FORMS, (t("Bars"), t("Areas"), t("Shares"), t("Lines")), strict=True))
+    chosen = st.segmented_control(
+        t("Over time"),
+        list(names),
+        label_visibility="collapsed",
+        format_func=lambda form: names[form],
+        default=FORMS[0],
+        required=True,
+        key=f"{key}_form",
+        persist_state="session",
+    )
+    return chosen if chosen in FORMS else FORMS[0]
+
+
+def with_jobs(metric: str) -> tuple[str, ...]:
+    """Ask for a figure and for the number of jobs that stand behind it."""
+    return (metric,) if metric == "jobs" else (metric, "jobs")
+
+
+def has_whole(metric: str, dimension: str) -> bool:
+    """Tell whether parts add up to a whole, so that they have shares and a rest."""
+    return metric in shape.ADDITIVE and not DIMENSIONS[dimension].is_many
+
+
+def end_panel(key: str, choice: Choice, table: pa.Table, totals: pa.Table, scope: Scope) -> None:
+    """Draw one end of a ranking, with each one's share and that of all others."""
+    words = (
+        t("Bottom {count}: {what} by {figure}")
+        if choice.least
+        else t("Top {count}: {what} by {figure}")
+    )
+    title = words.format(
+        count=BARS,
+        what=text.lower(text.labels(choice.dimension)),
+        figure=text.lower(text.label(choice.metric)),
+    )
+    whole = (
+        totals.column(choice.metric)[0].as_py()
+        if has_whole(choice.metric, choice.dimension)
+        else None
+    )
+    ranking_panel(key, title, choice.dimension, choice.metric, table, scope, whole)
+
+
+def over_time_panel(
+    key: str, choice: Choice, order: Sequence[str], parts: pa.Table, whole: pa.Table, scope: Scope
 ) -> None:
-    chosen = METRICS[metric]
-    what = f"{DIMENSIONS[dimension].label.lower()}s"
-    title = f"{'Top' if order == MOST else 'Bottom'} {BARS} {what} by {_lower(chosen.label)}"
-    with card(f"{key}_ranking", title, best):
-        shaped = shape.ranked(best, dimension, metric)
-        if not shape.total(best):
-            nothing()
-            return
-        draw_ranking(shaped, f"{key}_ranking_{dimension}_{metric}_{order}", title, dimension, scope)
-        note(metric, shape.total(best), f" of these {best.num_rows}")
-
-
-def draw_ranking(shaped: shape.Shaped, key: str, title: str, dimension: str, scope: Scope) -> None:
-    """Draw a ranking; a click on a bar narrows all pages where the dimension has a filter."""
-    clickable = dimension in NAMED
-    spec = charts.ranking(shaped.axis.label, shaped.table.num_rows, clickable)
-    alt = title
-    if shaped.table.num_rows:
-        leader = shaped.table.slice(0, 1).to_pylist()[0]
-        alt = f"{title}; first is {text.short(leader['name'])} with {leader['shown']}"
-    if clickable:
-        draw_clickable(spec, shaped.table, key, alt, dimension, scope)
-    else:
-        draw(spec, shaped.table, key, alt)
-
-
-def _time_card(
-    key: str,
-    dimension: str,
-    metric: str,
-    parts: pa.Table,
-    whole: pa.Table,
-    table: pa.Table,
-    scope: Scope,
-) -> None:
-    chosen = METRICS[metric]
-    what = f"{DIMENSIONS[dimension].label.lower()}s"
-    title = f"{chosen.label} per {scope.grain}, top {PARTS} {what}"
-    order = [str(name) for name in table.column(dimension).to_pylist()[:PARTS]]
-    additive = metric in shape.ADDITIVE
-    # parts that overlap leave no rest
-    rest = whole if additive and not DIMENSIONS[dimension].is_many else None
+    """Draw the first ones over time, and all others as one part."""
+    dimension, metric = choice.dimension, choice.metric
+    rest = whole if has_whole(metric, dimension) and choice.form != "lines" else None
+    if rest is not None and _hidden(parts, whole, metric):
+        rest = None  # it would leave no room for the parts
     shaped = shape.parts_over_time(parts, dimension, metric, scope, order, rest)
-    with card(f"{key}_time", title, parts, shaped.axis.unit):
-        if not shape.total(table):
-            nothing()
-            return
-        build = charts.stacked if additive else charts.lines
-        spec = build(shaped.axis.label, scope.grain)
-        draw(spec, shaped.table, f"{key}_time_{dimension}_{metric}_{scope.grain}", title)
-        note(metric, shape.total(table))
+    title = t(
+        "{figure} {steps}, top {count}",
+        figure=text.label(metric),
+        steps=per_grain(scope),
+        count=len(order),
+    )
+    parts_panel(key, title, metric, shaped, scope, shape.total(whole), parts, choice.form)
 
 
-def _table_card(key: str, dimension: str, table: pa.Table) -> None:
-    what = f"{DIMENSIONS[dimension].label.lower()}s"
-    rows = f"the {TABLE_ROWS:,} first" if table.num_rows == TABLE_ROWS else f"{table.num_rows:,}"
-    shown = table.select([dimension, *LISTED])
-    with card(f"{key}_all", f"All {what} ({rows})", shown):
-        if not table.num_rows:
-            nothing()
-            return
-        show_table(shown, f"{key}_all_{dimension}", f"All figures of the {what}")
+def _hidden(parts: pa.Table, whole: pa.Table, metric: str) -> bool:
+    """Tell whether parts are so small that all others would hide them."""
+    shown, all_of = (
+        sum(v or 0.0 for v in shape.figures(table, metric)) for table in (parts, whole)
+    )
+    return shown < SMALL * all_of
 
 
-def _lower(label: str) -> str:
-    """Write a label within a sentence; `CPU time` keeps its capitals."""
-    return label if label[:2].isupper() else label[:1].lower() + label[1:]
+def first_names(table: pa.Table, dimension: str, metric: str) -> list[str]:
+    """Name those who have the largest figure, from a table in any order."""
+    rows = zip(table.column(dimension).to_pylist(), shape.figures(table, metric), strict=True)
+    known = [(str(name), value) for name, value in rows if value is not None]
+    return [name for name, _ in sorted(known, key=lambda row: -row[1])[:PARTS]]

@@ -158,7 +158,7 @@ def test_metagroups_and_sub_clusters_filter_and_split(configured: Path) -> None:
     kept = (Filter("metagroup", ("lab",)), Filter("sub_cluster", ("small",)))
     assert [metric.value for metric in at.metric] == expected(opened, *kept)
     assert "metagroup lab" in texts(at)
-    for page, dimension in (("people", "metagroup"), ("machines", "sub_cluster")):
+    for page, dimension in (("metagroups", "metagroup"), ("clusters", "sub_cluster")):
         at = app(page)
         at.session_state[f"{page}_by"] = dimension
         at.run()

@@ -2,132 +2,109 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import pyarrow as pa
 import streamlit as st
 
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.metrics import METRICS
-from streamlit_app import calendars, charts, data, shape, text
+from clickhouse.query import Period, Question
+from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
-from streamlit_app.filters import Scope, current
-from streamlit_app.ranking import BARS, CLASSES, draw_ranking
+from streamlit_app.compare import asked_of
+from streamlit_app.figures import (
+    QUICK,
+    ask_earlier,
+    choose_comparison,
+    show_all_figures,
+    show_figures,
+)
+from streamlit_app.filters import Scope, current, offered
+from streamlit_app.i18n import t
+from streamlit_app.panels import (
+    BARS,
+    per_grain,
+    ranking_panel,
+    shares_panel,
+    table_panel,
+    time_panel,
+)
+from streamlit_app.ranking import CLASSES
 
 KEY_FIGURES = (
     "jobs", "core_hours", "cpu_hours", "cpu_efficiency",
     "memory_avg", "duration_avg", "wait_avg", "users",
 )  # fmt: skip
+WHO = ("core_hours", "jobs")
 
 
 def show(scope: Scope) -> None:
     """Draw the page."""
-    page_header("Overview", scope)
-    totals, per_step, users, groups, classes, outcomes = data.answers(
-        scope.question(KEY_FIGURES),
-        scope.question(KEY_FIGURES, scope.grain),
-        scope.question(("core_hours", "jobs"), "user", limit=BARS),
-        scope.question(("core_hours", "jobs"), "group", limit=BARS),
+    page_header(t("Overview"), scope)
+    period = choose_comparison("overview", scope)
+    dimensions = _split(scope)
+    totals, per_step, classes, outcomes, days, *tops = data.answers(
+        scope.question(QUICK),
+        scope.question(QUICK, scope.grain),
         scope.question(("jobs", "core_hours"), "parallel_class"),
         scope.question(("attempts",), "outcome"),
+        _days_of_last_year(scope),
+        *(scope.question(WHO, each, limit=BARS) for each in dimensions),
     )
-    _key_figures(totals, per_step, scope)
+    earlier = ask_earlier(KEY_FIGURES, scope, period)
+    show_figures("overview", KEY_FIGURES, totals, per_step, scope, earlier)
     left, right = st.columns(2)
     with left:
-        _time_card("jobs", per_step, scope)
+        time_panel("overview_jobs", "jobs", per_step, scope, earlier)
     with right:
-        _time_card("core_hours", per_step, scope)
+        time_panel("overview_core_hours", "core_hours", per_step, scope, earlier)
+    whole = totals.column("core_hours")[0].as_py()
+    for pair in zip(dimensions[::2], dimensions[1::2], strict=False):
+        for place, each in zip(st.columns(2), pair, strict=True):
+            with place:
+                _top(each, tops[dimensions.index(each)], scope, whole)
     left, right = st.columns(2)
     with left:
-        _top_card("user", users, scope)
+        title = t("Jobs by parallel class")
+        shares_panel("overview_classes", title, "parallel_class", "jobs", classes, CLASSES)
     with right:
-        _top_card("group", groups, scope)
-    left, right = st.columns(2)
-    with left:
-        _classes_card(classes)
-    with right:
-        _outcomes_card(outcomes, scope)
+        title = t("How attempts ended")
+        ranking_panel("overview_outcomes", title, "outcome", "attempts", outcomes, scope)
+    _calendar_card(days, scope)
+    show_all_figures("overview", totals, scope)
+    table_panel("overview_table", t("All figures {steps}", steps=per_grain(scope)), per_step)
 
 
-def _key_figures(totals: pa.Table, per_step: pa.Table, scope: Scope) -> None:
-    jobs = shape.total(totals)
-    with st.grid(4, min_column_width=215, gap="small", key="figures"):
-        for name in KEY_FIGURES:
-            _key_figure(name, totals.column(name)[0].as_py(), per_step, scope, jobs)
+def _split(scope: Scope) -> tuple[str, ...]:
+    """Choose an even number of dimensions, by what the settings say of the site."""
+    found = ("user", "group", "queue", *offered("metagroup"))
+    return found if len(found) % 2 == 0 else (*found, "project")
 
 
-def _key_figure(
-    name: str, value: float | None, per_step: pa.Table, scope: Scope, jobs: int
-) -> None:
-    metric = METRICS[name]
-    known = [figure for figure in shape.series(per_step, name, scope) if figure is not None]
-    formula = f"{metric.formula}. Exactly: {text.exact(value, metric.unit)}."
-    st.metric(
-        metric.label,
-        text.figure(value, metric.unit) if jobs else text.MISSING,
-        help=text.plain(formula if jobs else metric.formula),
-        border=True,
-        height="stretch",
-        chart_data=known if jobs and len(known) > 1 else None,
-        chart_type="area",
-        delta_color="primary",
-    )
+def _top(dimension: str, table: pa.Table, scope: Scope, whole: float | None) -> None:
+    title = t("Top {what} by core time", what=text.lower(text.labels(dimension)))
+    share = None if DIMENSIONS[dimension].is_many else whole
+    ranking_panel(f"overview_{dimension}", title, dimension, "core_hours", table, scope, share)
 
 
-def _time_card(metric: str, per_step: pa.Table, scope: Scope) -> None:
-    chosen = METRICS[metric]
-    title = f"{chosen.label} per {scope.grain}"
-    with card(f"overview_{metric}", title, per_step.select([scope.grain, metric]), chosen.unit):
-        jobs = shape.total(per_step)
+def _days_of_last_year(scope: Scope) -> Question:
+    """Ask for the days of the latest year that the page is about."""
+    start = max(scope.first, date(scope.last.year, 1, 1))
+    return asked_of(scope.question(("jobs",), "day"), Period(start, scope.last + timedelta(days=1)))
+
+
+def _calendar_card(days: pa.Table, scope: Scope) -> None:
+    if scope.grain == "day":
+        return  # the bars above show the days
+    title = t("Executed jobs per day of {year}", year=scope.last.year)
+    with card("overview_calendar", title, days):
+        jobs = shape.total(days)
         if not jobs:
             nothing()
             return
-        shaped = shape.over_time(per_step, metric, scope)
-        spec = charts.over_time(shaped.axis.label, scope.grain)
-        draw(spec, shaped.table, f"overview_{metric}_{scope.grain}", _peak(title, shaped, scope))
-        note(metric, jobs)
-
-
-def _peak(title: str, shaped: shape.Shaped, scope: Scope) -> str:
-    rows = shaped.table.to_pylist()
-    top = max(rows, key=lambda row: row["value"] or 0.0)
-    first, last = (calendars.label(scope.grain, rows[i]["time"]) for i in (0, -1))
-    return f"{title}, {first} to {last}, highest in {top['step']} with {top['shown']}"
-
-
-def _top_card(dimension: str, table: pa.Table, scope: Scope) -> None:
-    title = f"Top {DIMENSIONS[dimension].label.lower()}s by core time"
-    with card(f"overview_{dimension}", title, table):
-        jobs = shape.total(table)
-        if not jobs:
-            nothing()
-            return
-        shaped = shape.ranked(table, dimension, "core_hours")
-        draw_ranking(shaped, f"overview_{dimension}", title, dimension, scope)
-        note("core_hours", jobs, f" of these {shaped.table.num_rows}")
-
-
-def _classes_card(table: pa.Table) -> None:
-    title = "Jobs by parallel class"
-    with card("overview_classes", title, table):
-        jobs = shape.total(table)
-        if not jobs:
-            nothing()
-            return
-        shaped = shape.shares(table, "parallel_class", "jobs", CLASSES)
-        draw(charts.donut(METRICS["jobs"].label), shaped.table, "overview_classes", title)
+        shaped = forms.calendar(days, "jobs", scope.last.year)
+        draw(charts.calendar(text.label("jobs")), shaped, "overview_calendar", title)
         note("jobs", jobs)
-
-
-def _outcomes_card(table: pa.Table, scope: Scope) -> None:
-    title = "How attempts ended"
-    with card("overview_outcomes", title, table):
-        attempts = shape.total(table, "attempts")
-        if not attempts:
-            nothing("No line matches these filters.")
-            return
-        shaped = shape.ranked(table, "outcome", "attempts")
-        draw_ranking(shaped, "overview_outcomes", title, "outcome", scope)
-        formula = METRICS["attempts"].formula
-        st.caption(f"{text.plain(formula)}  ·  {text.count(attempts, 'attempt')}")
 
 
 show(current())

@@ -1,0 +1,76 @@
+"""Comparison with an earlier period: which one it is, and how a figure changed since."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import replace
+from datetime import date, timedelta
+
+from clickhouse.query import Period, Question
+from streamlit_app import text
+from streamlit_app.filters import Scope
+
+PREVIOUS, YEAR_BEFORE = "previous", "year"
+OLDEST = date(1970, 1, 1)
+
+
+def earlier(scope: Scope, which: str) -> Period | None:
+    """Give the days to compare with: as many, directly before, or the same ones a year before.
+
+    None where the period is open, as there is nothing before all time.
+    """
+    if scope.period.start is None:
+        return None
+    months = 12 if which == YEAR_BEFORE else _whole_months(scope.first, scope.last)
+    end = scope.last + timedelta(days=1)
+    days = end - scope.first
+    try:
+        start = _back(scope.first, months) if months else scope.first - days
+        last = _back(end, months) if months else scope.first
+    except (OverflowError, ValueError):
+        return None
+    return Period(start, last) if OLDEST <= start < last else None
+
+
+def _whole_months(first: date, last: date) -> int:
+    """Count calendar months, 0 where the days are no whole ones."""
+    end = last + timedelta(days=1)
+    if first.day != 1 or end.day != 1:
+        return 0
+    return (end.year - first.year) * 12 + end.month - first.month
+
+
+def _back(day: date, months: int) -> date:
+    """Go back some months; 29 February becomes the 28th."""
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    longest = calendar.monthrange(year, month + 1)[1]
+    return date(year, month + 1, min(day.day, longest))
+
+
+def asked_of(question: Question, period: Period) -> Question:
+    """Ask the same of other days."""
+    return replace(question, period=period)
+
+
+def span(period: Period) -> str:
+    """Write a bounded period: `1 Jan 2018 – 31 Dec 2018`, or `2018`."""
+    assert period.start and period.end
+    last = period.end - timedelta(days=1)
+    if (period.start.month, period.start.day, last.month, last.day) == (1, 1, 12, 31):
+        same = period.start.year == last.year
+        return str(last.year) if same else f"{period.start.year} – {last.year}"
+    return f"{text.day(period.start)} – {text.day(last)}"
+
+
+def change(now: float | None, before: float | None, unit: str) -> str | int | None:
+    """Write how a figure changed: in per cent, per cents in points; 0 for not, None if unknown."""
+    if now is None or before is None or text.is_missing(now) or text.is_missing(before):
+        return None
+    if unit != "%" and not before:
+        return None
+    points = unit == "%"
+    by = now - before if points else 100 * (now - before) / before
+    if abs(by) < 0.05:
+        return 0
+    sign = "+" if by > 0 else "-"
+    return f"{sign}{text.figure(abs(by), '%').removesuffix(' %')} {'pt' if points else '%'}"

@@ -1,0 +1,271 @@
+"""The pages of users, groups, queues, nodes and the like: all of them ranked, and one in detail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import streamlit as st
+
+from streamlit_app import address, charts, data, forms, shape, text
+from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
+from streamlit_app.figures import (
+    MEDIANS,
+    QUICK,
+    ask_earlier,
+    choose_comparison,
+    show_all_figures,
+    show_figures,
+    wants_medians,
+)
+from streamlit_app.filters import Scope
+from streamlit_app.i18n import t, tn
+from streamlit_app.panels import (
+    BARS,
+    per_grain,
+    ranking_panel,
+    shares_panel,
+    table_panel,
+    time_panel,
+)
+from streamlit_app.ranking import (
+    CLASSES,
+    DEFAULT_METRIC,
+    LEAST,
+    MOST,
+    PARTS,
+    Choice,
+    choose,
+    end_panel,
+    first_names,
+    has_whole,
+    over_time_panel,
+    with_jobs,
+)
+
+TABLE_ROWS = 5000  # the table shows the largest ones
+DOTS = 500
+MACHINES = frozenset({"cluster", "sub_cluster", "queue", "node"})
+KEY_FIGURES = (
+    "jobs", "core_hours", "cpu_efficiency", "failure_rate",
+    "duration_avg", "wait_avg", "memory_avg", "slots_avg",
+)  # fmt: skip
+# What tells most of one: who used it, or what it used.
+SPLITS = {
+    "user": ("queue", "project"),
+    "group": ("user", "queue"),
+    "metagroup": ("group", "user"),
+    "project": ("user", "queue"),
+    "cluster": ("user", "queue"),
+    "sub_cluster": ("user", "queue"),
+    "department": ("user", "queue"),
+    "account": ("user", "queue"),
+    "queue": ("user", "node"),
+    "node": ("user", "queue"),
+}
+# The table of nodes that is kept has no slots: asked by node, they would need every line.
+WITHOUT = {"node": frozenset({"slots_avg", "slots_max"}), "user": frozenset({"users"})}
+
+
+def show_entities(key: str, title: str, dimensions: Sequence[str], scope: Scope) -> None:
+    """Draw the page of some dimensions: of the one that is chosen in the filter, else of all."""
+    for dimension in dimensions:
+        if name := chosen(scope, dimension):
+            _show_one(key, dimension, name, scope)
+            return
+    page_header(title, scope)
+    _show_all(key, dimensions, scope)
+
+
+def chosen(scope: Scope, dimension: str) -> str:
+    """Give the one value that the filter of a dimension lets through, '' where there are more."""
+    for kept in scope.filters:
+        if kept.dimension == dimension and not kept.exclude and len(kept.values) == 1:
+            return kept.values[0]
+    return ""
+
+
+def listed(dimension: str) -> tuple[str, ...]:
+    """List the figures that a table of a dimension has without a look at every line."""
+    return tuple(name for name in QUICK if name not in WITHOUT.get(dimension, ()))
+
+
+def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
+    choice = choose(key, dimensions, (*listed(dimensions[0]), *MEDIANS))
+    dimension, metric = choice.dimension, choice.metric
+    columns = _each_once(metric, "jobs", *listed(dimension))
+    best, parts, whole, totals, table = data.answers(
+        scope.question(with_jobs(metric), dimension, limit=BARS, ascending=choice.least),
+        scope.question((metric,), scope.grain, dimension, limit=PARTS),
+        scope.question(with_jobs(metric), scope.grain),
+        scope.question(_each_once(metric, "jobs", DEFAULT_METRIC, "cpu_efficiency")),
+        scope.question(columns, dimension, limit=TABLE_ROWS),
+    )
+    left, right = st.columns([2, 3])
+    with left:
+        end_panel(f"{key}_ranking", choice, best, totals, scope)
+    with right:
+        order = first_names(table, dimension, metric)
+        over_time_panel(f"{key}_time", choice, order, parts, whole, scope)
+    left, right = st.columns([2, 3])
+    with left:
+        # of nodes there are so many that no ring shows them
+        if dimension == "node":
+            _other_end(key, choice, totals, scope)
+        else:
+            _shares(key, choice, table, totals)
+    with right:
+        if dimension in MACHINES:
+            _use(key, dimension, scope)
+        else:
+            _efficiency(key, dimension, table, totals)
+    if dimension in MACHINES - {"node"}:
+        left, right = st.columns([2, 3])
+        with left:
+            _other_end(key, choice, totals, scope)
+        with right:
+            _efficiency(key, dimension, table, totals)
+    _table(key, dimension, table, scope)
+
+
+def _each_once(*metrics: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(metrics))
+
+
+def _shares(key: str, choice: Choice, table: pa.Table, totals: pa.Table) -> None:
+    """Draw who has which share; of what does not add up, the shares of core time instead."""
+    dimension = choice.dimension
+    metric = choice.metric if choice.metric in shape.ADDITIVE else DEFAULT_METRIC
+    title = t("{figure}, shares", figure=text.label(metric))
+    first = table.take(_largest(table, dimension, metric)).select([dimension, metric, "jobs"])
+    whole = totals.column(metric)[0].as_py() if has_whole(metric, dimension) else None
+    shares_panel(f"{key}_shares", title, dimension, metric, first, (), whole)
+
+
+def _largest(table: pa.Table, dimension: str, metric: str) -> list[int]:
+    places = {str(name): row for row, name in enumerate(table.column(dimension).to_pylist())}
+    return [places[name] for name in first_names(table, dimension, metric)]
+
+
+def _efficiency(key: str, dimension: str, table: pa.Table, totals: pa.Table) -> None:
+    """Draw how well each used what it had, those apart who used less than half of what all did."""
+    title = t("CPU efficiency over core time, one dot for each")
+    shown = table.slice(0, DOTS).select([dimension, DEFAULT_METRIC, "cpu_efficiency", "jobs"])
+    with card(f"{key}_dots", title, shown, "%"):
+        dotted = forms.dots(shown, dimension, DEFAULT_METRIC, "cpu_efficiency", totals)
+        if not dotted.num_rows:
+            nothing()
+            return
+        spec = charts.dots(text.label("cpu_efficiency"), text.label(DEFAULT_METRIC))
+        draw(spec, dotted, f"{key}_dots_{dimension}", title)
+        note("cpu_efficiency", shape.total(shown))
+
+
+def _use(key: str, dimension: str, scope: Scope) -> None:
+    """Draw how many cores were busy on average, and in the busiest step of the period."""
+    title = t("Busy cores: average, and the busiest step")
+    [table] = data.answers(
+        scope.question(("core_hours", "jobs"), scope.grain, dimension, limit=BARS)
+    )
+    rows = forms.busy_cores(table, dimension, scope)
+    with card(f"{key}_use", title, table):
+        if not rows:
+            nothing()
+            return
+        shaped = forms.asked_and_used(rows, "cores")
+        spec = charts.asked_and_used(shaped.num_rows, (t("Busiest"), t("Average")))
+        draw(spec, shaped, f"{key}_use_{dimension}", title)
+        words = t(
+            "core time of the jobs that ended within a step ÷ its hours; average / busiest step"
+        )
+        jobs = tn("from {count} executed job", "from {count} executed jobs", shape.total(table))
+        st.caption(f"{text.plain(words)}  ·  {jobs}")
+
+
+def _other_end(key: str, choice: Choice, totals: pa.Table, scope: Scope) -> None:
+    """Draw the least used where the page ranks the most used, and the other way round."""
+    other = replace(choice, order=MOST if choice.least else LEAST)
+    asked = with_jobs(choice.metric)
+    question = scope.question(asked, choice.dimension, limit=BARS, ascending=other.least)
+    [table] = data.answers(question)
+    end_panel(f"{key}_other_end", other, table, totals, scope)
+
+
+def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:
+    columns = [dimension, *listed(dimension)]
+    shown = table.select(columns)
+    kinds = text.lower(text.labels(dimension))
+    count = text.whole(table.num_rows)
+    full = t("All figures of {count} {kinds}", count=count, kinds=kinds)
+    first = t("All figures of the first {count} {kinds}", count=count, kinds=kinds)
+    title = first if table.num_rows == TABLE_ROWS else full
+    with card(f"{key}_all", title, shown):
+        if not table.num_rows:
+            nothing()
+            return
+        if wants_medians(key):
+            asked = (table.column_names[1], *MEDIANS)
+            question = scope.question(_each_once(*asked), dimension, limit=TABLE_ROWS)
+            shown = forms.joined(shown, data.answers(question)[0], dimension, MEDIANS)
+        show_table(shown, f"{key}_all_{dimension}", title)
+
+
+def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
+    """Draw all that there is of one: its figures, over time, and what it ran or who used it."""
+    kind = text.label(dimension)
+    page_header(f"{kind} {text.plain(text.short(name))}", scope)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.button(
+            t("All {kinds}", kinds=text.lower(text.labels(dimension))),
+            key=f"{key}_back",
+            icon=":material/arrow_back:",
+            on_click=address.put,
+            args=(dimension, []),
+        )
+        period = choose_comparison(key, scope)
+    others = replace(scope, filters=tuple(f for f in scope.filters if f.dimension != dimension))
+    figures = tuple(n for n in QUICK if n not in WITHOUT.get(dimension, ()))
+    splits = SPLITS[dimension]
+    totals, per_step, classes, outcomes, everything, *tops = data.answers(
+        scope.question(_each_once(*QUICK, "failure_rate")),
+        scope.question(_each_once(*figures, *KEY_FIGURES), scope.grain),
+        scope.question(("jobs", "core_hours"), "parallel_class"),
+        scope.question(("attempts",), "outcome"),
+        others.question(("core_hours", "jobs")),
+        *(scope.question(("core_hours", "jobs"), each, limit=BARS) for each in splits),
+    )
+    earlier = ask_earlier(KEY_FIGURES, scope, period)
+    _share_of_all(totals, everything)
+    show_figures(key, KEY_FIGURES, totals, per_step, scope, earlier)
+    left, right = st.columns(2)
+    with left:
+        time_panel(f"{key}_one_jobs", "jobs", per_step, scope, earlier)
+    with right:
+        time_panel(f"{key}_one_core_hours", "core_hours", per_step, scope, earlier)
+    whole = totals.column("core_hours")[0].as_py()
+    for place, each, table in zip(st.columns(2), splits, tops, strict=True):
+        with place:
+            title = t("Top {what} by core time", what=text.lower(text.labels(each)))
+            ranking_panel(f"{key}_one_{each}", title, each, "core_hours", table, scope, whole)
+    left, right = st.columns(2)
+    with left:
+        title = t("Jobs by parallel class")
+        shares_panel(f"{key}_one_class", title, "parallel_class", "jobs", classes, CLASSES)
+    with right:
+        title = t("How attempts ended")
+        ranking_panel(f"{key}_one_outcome", title, "outcome", "attempts", outcomes, scope)
+    show_all_figures(key, totals, scope)
+    table_panel(f"{key}_one_all", t("All figures {steps}", steps=per_grain(scope)), per_step)
+
+
+def _share_of_all(totals: pa.Table, everything: pa.Table) -> None:
+    mine, all_of = (table.column("core_hours")[0].as_py() or 0.0 for table in (totals, everything))
+    jobs, all_jobs = shape.total(totals), shape.total(everything)
+    if all_of and all_jobs:
+        words = t(
+            "{core_time} of all core time and {jobs} of all executed jobs",
+            core_time=text.percent(mine / all_of),
+            jobs=text.percent(jobs / all_jobs),
+        )
+        st.caption(text.plain(words))

@@ -1,0 +1,243 @@
+"""Cards that several pages have: over time, rankings, shares, parts over time, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import streamlit as st
+
+from clickhouse.metrics import METRICS
+from streamlit_app import calendars, charts, forms, shape, text
+from streamlit_app.cards import card, draw, draw_clickable, note, nothing, show_table
+from streamlit_app.figures import Earlier
+from streamlit_app.filters import NAMED, Scope
+from streamlit_app.i18n import t, tn
+
+BARS = 10
+LINES_AT_ONCE = 3_000_000  # of which an answer takes well below a second
+
+
+def per_grain(scope: Scope) -> str:
+    """Say how long the steps of a chart over time are: `per month`."""
+    return {"day": t("per day"), "month": t("per month"), "year": t("per year")}[scope.grain]
+
+
+def time_panel(
+    key: str, metric: str, per_step: pa.Table, scope: Scope, earlier: Earlier | None = None
+) -> None:
+    """Draw a figure over time, with the earlier period's behind it."""
+    title = t("{figure} {steps}", figure=text.label(metric), steps=per_grain(scope))
+    shaped = shape.over_time(per_step, metric, scope, _before(metric, earlier, scope))
+    with card(key, title, per_step.select([scope.grain, metric]), shaped.axis.unit):
+        jobs = shape.total(per_step)
+        if not jobs:
+            nothing()
+            return
+        spec = charts.over_time(shaped.axis.label, scope.grain, _has_before(shaped))
+        draw(spec, shaped.table, f"{key}_{metric}_{scope.grain}", _peak(title, shaped, scope))
+        note(metric, jobs)
+
+
+def _before(metric: str, earlier: Earlier | None, scope: Scope) -> list[float | None]:
+    # a shorter month can make steps of another length
+    if earlier is None or earlier.scope.grain != scope.grain or not shape.total(earlier.totals):
+        return []
+    return shape.series(earlier.per_step, metric, earlier.scope)
+
+
+def _has_before(shaped: shape.Shaped) -> bool:
+    return "before" in shaped.table.column_names
+
+
+def _peak(title: str, shaped: shape.Shaped, scope: Scope) -> str:
+    rows = shaped.table.to_pylist()
+    top = max(rows, key=lambda row: row["value"] or 0.0)
+    first, last = (calendars.label(scope.grain, rows[i]["time"]) for i in (0, -1))
+    return t(
+        "{title}, {first} to {last}, highest in {step} with {figure}",
+        title=title, first=first, last=last, step=top["step"], figure=top["shown"],
+    )  # fmt: skip
+
+
+def ranking_panel(
+    key: str,
+    title: str,
+    dimension: str,
+    metric: str,
+    table: pa.Table,
+    scope: Scope,
+    whole: float | None = None,
+) -> None:
+    """Draw an answer by one dimension as bars in its order, with shares of the whole."""
+    with card(key, title, table):
+        counted = "attempts" if metric == "attempts" else "jobs"
+        if not table.num_rows or not shape.total(table, counted):
+            nothing()
+            return
+        shaped = shape.ranked(table, dimension, metric, whole)
+        draw_ranking(shaped, f"{key}_{dimension}_{metric}", title, dimension, scope)
+        if rest := _rest(table, metric, whole):
+            st.caption(rest)
+        whose = t(" of these {count}", count=text.whole(table.num_rows)) if whole else ""
+        stands_on(metric, shape.total(table, counted), whose)
+
+
+def _rest(table: pa.Table, metric: str, whole: float | None) -> str:
+    known = sum(value or 0.0 for value in shape.figures(table, metric))
+    if not whole or whole - known <= 1e-9 * whole:
+        return ""
+    unit, rest = METRICS[metric].unit, whole - known
+    figure, part = text.figure(rest, unit), text.percent(rest / whole)
+    return text.plain(t("All others: {figure}, {share}", figure=figure, share=part))
+
+
+def draw_ranking(shaped: shape.Shaped, key: str, title: str, dimension: str, scope: Scope) -> None:
+    """Draw a ranking; a click on a bar narrows all pages where the dimension has a filter."""
+    clickable = dimension in NAMED
+    spec = charts.ranking(shaped.axis.label, shaped.table.num_rows, clickable)
+    alt = title
+    if shaped.table.num_rows:
+        first = shaped.table.slice(0, 1).to_pylist()[0]
+        name, figure = text.short(first["name"]), first["shown"]
+        alt = t("{title}; first is {name} with {figure}", title=title, name=name, figure=figure)
+    if clickable:
+        draw_clickable(spec, shaped.table, key, alt, dimension, scope)
+    else:
+        draw(spec, shaped.table, key, alt)
+
+
+def shares_panel(
+    key: str,
+    title: str,
+    dimension: str,
+    metric: str,
+    table: pa.Table,
+    order: Sequence[str] = (),
+    whole: float | None = None,
+) -> None:
+    """Draw an answer by one dimension as the parts of a ring; with the whole, others too."""
+    with card(key, title, table):
+        counted = "attempts" if metric == "attempts" else "jobs"
+        if not table.num_rows or not shape.total(table, counted):
+            nothing()
+            return
+        shaped = shape.shares(table, dimension, metric, order, whole)
+        if not shaped.table.num_rows:
+            nothing(t("All of these are zero."))
+            return
+        draw(charts.donut(shaped.axis.label), shaped.table, f"{key}_{metric}", title)
+        stands_on(metric, shape.total(table, counted))
+
+
+def parts_panel(
+    key: str,
+    title: str,
+    metric: str,
+    shaped: shape.Shaped,
+    scope: Scope,
+    jobs: int,
+    table: pa.Table,
+    form: str = "",
+) -> None:
+    """Draw parts over time; `form` is areas, lines or share, else bars."""
+    with card(key, title, table, "" if form == "share" else shaped.axis.unit):
+        if not jobs or not shaped.table.num_rows:
+            nothing()
+            return
+        label, grain = shaped.axis.label, scope.grain
+        build = {"areas": charts.areas, "lines": charts.lines}.get(form)
+        spec = build(label, grain) if build else charts.stacked(label, grain, form == "share")
+        draw(spec, shaped.table, f"{key}_{metric}_{grain}_{form}", title)
+        stands_on(metric, jobs)
+
+
+def stands_on(metric: str, rows: int, whose: str = "") -> None:
+    """Say how a figure is computed, and on how many jobs or attempts it stands."""
+    if metric != "attempts":
+        note(metric, rows, whose)
+        return
+    formula = text.plain(f"{text.label(metric)} = {text.formula(metric)}")
+    st.caption(f"{formula}  ·  {tn('{count} attempt', '{count} attempts', rows)}{whose}")
+
+
+def table_panel(key: str, title: str, table: pa.Table) -> None:
+    """Draw an answer as a table."""
+    with card(key, title, table):
+        if not table.num_rows:
+            nothing()
+            return
+        show_table(table, key, title)
+
+
+def affordable(key: str, title: str, jobs: int) -> bool:
+    """Tell whether to ask what needs every line; of many of them, only if the reader wants it."""
+    wanted = f"{key}_wanted"
+    if jobs <= LINES_AT_ONCE or st.session_state.get(wanted):
+        return True
+    with card(f"{key}_offer", title, None):
+        st.caption(t("This reads {count} lines, which takes some seconds.", count=text.whole(jobs)))
+        st.button(t("Show"), key=f"{key}_show", on_click=_want, args=(wanted,))
+    return False
+
+
+def _want(key: str) -> None:
+    st.session_state[key] = True
+
+
+def lines_panel(
+    key: str, title: str, per_step: pa.Table, metrics: Sequence[str], scope: Scope
+) -> None:
+    """Draw several figures of one unit over time, a line each."""
+    shaped = forms.figures_over_time(per_step, metrics, scope)
+    with card(key, title, per_step.select([scope.grain, *metrics]), shaped.axis.unit):
+        jobs = shape.total(per_step)
+        if not jobs or not shaped.table.num_rows:
+            nothing()
+            return
+        draw(charts.lines(title, scope.grain), shaped.table, f"{key}_{scope.grain}", title)
+        for metric in metrics:
+            note(metric, jobs)
+
+
+def band_panel(
+    key: str, title: str, per_step: pa.Table, metrics: tuple[str, str], scope: Scope
+) -> None:
+    """Draw a median over time, and how far it is from there to a higher quantile."""
+    shaped = forms.band(per_step, metrics, scope)
+    with card(key, title, per_step.select([scope.grain, *metrics]), shaped.axis.unit):
+        jobs = shape.total(per_step)
+        if not jobs or not any(shaped.table.column("value").to_pylist()):
+            nothing()
+            return
+        titles = tuple(text.label(metric) for metric in metrics)
+        spec = charts.band(scope.grain, (titles[0], titles[1]))
+        draw(spec, shaped.table, f"{key}_{scope.grain}", title)
+        note(metrics[0], jobs)
+        note(metrics[1], jobs)
+
+
+def spans_panel(
+    key: str, title: str, dimension: str, metrics: tuple[str, str], table: pa.Table
+) -> None:
+    """Draw two figures of one unit for each value of a dimension, joined by a line."""
+    with card(key, title, table):
+        shaped = forms.spans(table, dimension, *metrics)
+        if not shaped.table.num_rows:
+            nothing()
+            return
+        spec = charts.spans(shaped.table.num_rows, (text.label(metrics[0]), text.label(metrics[1])))
+        draw(spec, shaped.table, f"{key}_{dimension}", title)
+        for metric in metrics:
+            note(metric, shape.total(table))
+
+
+def columns_panel(key: str, title: str, dimension: str, metric: str, table: pa.Table) -> None:
+    """Draw an answer by an ordered dimension as upright bars: a histogram of counts."""
+    shaped = shape.classes(table, dimension, metric)
+    with card(key, title, table, shaped.axis.unit):
+        if not table.num_rows or not shape.total(table):
+            nothing()
+            return
+        draw(charts.columns(shaped.axis.label, text.label(dimension)), shaped.table, key, title)
+        note(metric, shape.total(table))

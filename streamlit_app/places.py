@@ -48,9 +48,16 @@ SECTIONS: dict[str, tuple[Place, ...]] = {
         Place("failures.py", mark("Failures"), "error_outline", "failures"),
     ),
     mark("Look closer"): (
-        Place("jobs.py", mark("Jobs"), "manage_search", "jobs"),
-        Place("explore.py", mark("Explore"), "query_stats", "explore"),
-        Place("sql.py", mark("SQL"), "terminal", "sql"),
+        Place("jobs.py", mark("Jobs"), "manage_search", "jobs", ("job", "find", "sort")),
+        Place(
+            "explore.py",
+            mark("Explore"),
+            "query_stats",
+            "explore",
+            ("metric", "by", "then", "chart", "top", "order"),
+        ),  # fmt: skip
+        Place("sql.py", mark("SQL"), "terminal", "sql", ("sql", "rows")),
+        Place("report.py", mark("Report"), "print", "report", ("sections",)),
         Place("loaded.py", mark("Data"), "database", "data"),
     ),
 }

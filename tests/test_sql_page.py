@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 from clickhouse import readonly
 from clickhouse import running as running_module
+from clickhouse.connection import Warehouse
 from clickhouse.errors import PychartError, QuestionError, WarehouseError
+from clickhouse.fields import FIELDS
+from clickhouse.migrate import INTERFACE
 from clickhouse.running import MOST_AT_ONCE, Reader, Running
 from ingest.loader import load_file
+from streamlit_app import i18n, sqlpage
+from streamlit_app.asgi import MAIN
+from streamlit_app.warehouse import holder
 from tests import helpers
 
 SOUND = (
@@ -279,3 +289,76 @@ def test_every_function_of_the_list_exists(reader: Reader) -> None:
     known = {(row[0], bool(row[1])) for row in reader._warehouse.rows(sql)}
     assert {name for name in listed["aggregate"] if (name, True) not in known} == set()
     assert {n for n in listed["plain"] - {"lambda"} if (n, False) not in known} == set()
+
+
+@pytest.fixture
+def shown(database_url: str, sample: Path) -> Iterator[Warehouse]:
+    """The sample, in the warehouse that the app shares."""
+    with helpers.warehouse(database_url) as opened:
+        load_file(opened, helpers.CLUSTER, sample)
+        st.cache_resource.clear()
+        holder.use(opened)
+        yield opened
+    holder.close()
+    st.cache_resource.clear()
+
+
+def page(**query: str) -> AppTest:
+    at = AppTest.from_file(str(MAIN), default_timeout=30)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    at.switch_page("views/sql.py").run()
+    assert not at.exception
+    return at
+
+
+def run(at: AppTest, statement: str) -> AppTest:
+    at.text_area(key="pick_sql").set_value(statement)
+    at.button(key="sql_run").click().run()
+    assert not at.exception
+    return at
+
+
+def test_the_page_answers_in_a_table(shown: Warehouse) -> None:
+    at = run(page(), "SELECT owner, count() AS n FROM jobs GROUP BY owner ORDER BY n DESC, owner")
+    [frame] = [table.value for table in at.dataframe if "n" in table.value]
+    expected = shown.rows(
+        "SELECT owner, count() AS n FROM jobs GROUP BY owner ORDER BY n DESC, owner"
+    )
+    assert [tuple(row) for row in frame.to_numpy()] == [tuple(row) for row in expected]
+    assert not at.error
+    assert "SELECT file" not in at.text_area(key="pick_sql").value
+
+
+def test_the_page_says_what_is_wrong(shown: Warehouse) -> None:
+    at = run(page(), "SELECT file('/etc/passwd')")
+    assert "the function file is not for this page" in at.error[0].value
+    at = run(at, "SELECT 1 AS one")
+    assert not at.error
+
+
+def test_a_link_holds_the_statement(shown: Warehouse) -> None:
+    at = page(sql="SELECT 42 AS answer")
+    assert at.text_area(key="pick_sql").value == "SELECT 42 AS answer"
+    assert not [table for table in at.dataframe if "answer" in table.value]  # only Run runs it
+    at.button(key="sql_run").click().run()
+    assert [table for table in at.dataframe if "answer" in table.value]
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_the_examples_answer_and_the_schema_has_meanings(shown: Warehouse) -> None:
+    for statement in sqlpage.EXAMPLES.values():
+        assert answered(holder.reader(), statement).num_columns > 1
+    assert set(sqlpage.VIEWS) == set(INTERFACE)
+    for view in INTERFACE:
+        rows = sqlpage.columns_of(view).to_pylist()
+        assert [row["column"] for row in rows if not row["meaning"]] == [], view
+    texts = {each.meaning for each in FIELDS.values()}
+    assert sorted(texts - i18n.catalogue("fr").keys()) == []
+
+
+def test_answers_become_files() -> None:
+    table = pa.table({"a": [b"\xff", b"b"], "b": [[1, 2], []]})
+    assert sqlpage.csv_bytes(table) == b'"a","b"\n"ff","1, 2"\n"b",""\n'
+    assert pyarrow.parquet.read_table(io.BytesIO(sqlpage.parquet_bytes(table))).num_rows == 2

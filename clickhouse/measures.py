@@ -88,6 +88,7 @@ LINE_COLUMNS = frozenset(
         "job_name", "job_number", "task_number", "time", "submission_time", "start_time",
         "end_time", "exit_status", "priority", "category", "is_attempt", "is_executed",
         "wall_seconds", "wait_seconds", "core_seconds", "maxvmem", "ru_maxrss", "layout",
+        "hour", "submission_hour", "submission_weekday", "start_day", "start_us",
     }
 )  # fmt: skip
 JOB_KEYS = tuple(key for key in KEYS if key != "hostname")

@@ -7,8 +7,10 @@ usage (cpu, mem, io, iow) is summed over all lines, as qacct does.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from clickhouse.codes import FLAGS
+from clickhouse.requests import amount_sql
 
 GIB = 1024**3
 KIB_PER_GIB = 1024**2
@@ -18,9 +20,13 @@ KIB_PER_GIB = 1024**2
 class Metric:
     """One measure: `sql` aggregates over the lines; `unit` is '', h, core-h, s, GiB, GiB s or %.
 
-    {share} in it is where a line's share counts in a split by metagroup, nothing in others.
-    `formula` says in words what is computed; `needs` is the SQL condition a line must meet to be
-    in it, so that a chart can say how many jobs a figure stands on.
+    {share} in it is where a line's share counts in a split by metagroup, nothing in others; {days}
+    is the number of days of the period, or of a row's part of it. `formula` says in words what is
+    computed; `needs` is the SQL condition a line must meet to be in it. `rows` counts these lines
+    and `of` those among which they are, so that a chart can say what a figure stands on.
+
+    Of a `sum` the parts add up to the whole; a `count` is 0 where there is nothing, a `figure`
+    null. `can_spread` tells whether it can be had with wall time on the days that jobs ran.
     """
 
     label: str
@@ -28,6 +34,18 @@ class Metric:
     sql: str
     formula: str
     needs: str = "is_executed"
+    kind: Literal["sum", "count", "figure"] = "figure"
+    can_spread: bool = False
+
+    @property
+    def rows(self) -> str:
+        """SQL that counts the lines that meet `needs`."""
+        return _ROWS[self.needs]
+
+    @property
+    def of(self) -> str:
+        """SQL that counts the lines among which they are: all, attempts, or executed jobs."""
+        return _ROWS[self.needs if self.needs in ("1", "is_attempt") else "is_executed"]
 
 
 def _spread(name: str, measure: str, count: str, column: str, what: str) -> dict[str, Metric]:
@@ -83,23 +101,54 @@ _VMEM, _RSS = _lacks("maxvmem missing"), _lacks("ru_maxrss missing")
 _HAS_MAXVMEM = f"is_executed AND {_VMEM}"
 _HAS_MAXRSS = f"is_executed AND {_RSS}"
 _MEASURED = _lacks("reserved usage")
+_H_RT, _H_VMEM = amount_sql("h_rt"), amount_sql("h_vmem")
+_ASKED_TIME = f"({_H_RT} > 0)"
+_ASKED_MEMORY = f"({_H_VMEM} > 0 AND slots > 0)"
+_REQUESTED_TIME = f"ifNull({_H_RT}, 0) * jobs"
+_REQUESTED_MEMORY = f"ifNull({_H_VMEM}, 0) * slots * jobs"
 _SHARED = "; by metagroup, its share of it"
 _JOB = "job_number, task_number, submission_time"
+_DAYS_OF = "the days of the period, or of its part in a split by time"
+
+# How many lines meet what a metric needs, over measures, so that rollups tell it too.
+_ROWS = {
+    "1": "sum(line_count)",
+    "is_attempt": "sum(attempts)",
+    "is_executed": "sum(jobs)",
+    "is_executed AND wall_seconds IS NOT NULL": "sum(runs)",
+    "is_executed AND wait_seconds IS NOT NULL": "sum(waits)",
+    **{
+        f"is_executed AND {condition}": f"sumIf(jobs, {condition})"
+        for condition in (
+            _VMEM,
+            _RSS,
+            _MEASURED,
+            "task_number > 0",
+            "slots > 0",
+            _ASKED_TIME,
+            f"{_ASKED_TIME} AND wall_seconds IS NOT NULL",
+            _ASKED_MEMORY,
+            f"{_ASKED_MEMORY} AND {_VMEM}",
+        )
+    },
+}
 
 METRICS: dict[str, Metric] = {
-    "jobs": Metric("Executed jobs", "", "sum(jobs)", "attempts of jobs that started"),
+    "jobs": Metric("Executed jobs", "", "sum(jobs)", "attempts of jobs that started", kind="sum"),
     "attempts": Metric(
         "Attempts",
         "",
         "sum(attempts)",
         "lines of jobs, whether they started or not",
         "is_attempt",
+        kind="sum",
     ),
     "distinct_jobs": Metric(
         "Jobs",
         "",
         f"uniqExactIf(cityHash64(cluster, {_JOB}), is_executed)",
         "jobs that started, however many attempts they took; each task of an array is one",
+        kind="count",
     ),
     "array_jobs": Metric(
         "Array jobs",
@@ -108,24 +157,53 @@ METRICS: dict[str, Metric] = {
         " is_executed AND task_number > 0)",
         "array jobs of which a task started",
         "is_executed AND task_number > 0",
+        kind="count",
+    ),
+    "jobs_per_day": Metric(
+        "Jobs per day",
+        "",
+        "sum(jobs) / {days}",
+        f"executed jobs ÷ {_DAYS_OF}",
+        kind="count",
+    ),
+    "jobs_per_hour": Metric(
+        "Jobs per hour",
+        "",
+        "sum(jobs) / {days} / 24",
+        f"executed jobs ÷ 24 ÷ {_DAYS_OF}",
+        kind="count",
     ),
     "wall_hours": Metric(
         "Wall time",
         "h",
         "sum(run_time{share}) / 3600",
         f"sum of end − start{_SHARED}",
+        kind="sum",
+        can_spread=True,
     ),
     "core_hours": Metric(
         "Core time",
         "core-h",
         "sum(core_time{share}) / 3600",
         f"sum of slots × (end − start){_SHARED}",
+        kind="sum",
+        can_spread=True,
+    ),
+    "cores_in_use": Metric(
+        "Cores in use, average",
+        "",
+        "sum(core_time{share}) / {days} / 86400",
+        f"core time ÷ 24 ÷ {_DAYS_OF}{_SHARED}",
+        kind="count",
+        can_spread=True,
     ),
     "lost_core_hours": Metric(
         "Lost core time",
         "core-h",
         "sumIf(core_time{share}, outcome != 'done') / 3600",
         f"core time of attempts with another outcome than done{_SHARED}",
+        kind="sum",
+        can_spread=True,
     ),
     "cpu_hours": Metric(
         "CPU time",
@@ -133,6 +211,7 @@ METRICS: dict[str, Metric] = {
         "sum(cpu_time{share}) / 3600",
         f"sum of cpu over all lines, those of parallel tasks too{_SHARED}",
         "1",
+        kind="sum",
     ),
     "cpu_efficiency": Metric(
         "CPU efficiency",
@@ -143,10 +222,20 @@ METRICS: dict[str, Metric] = {
         f"is_executed AND {_MEASURED}",
     ),
     "user_cpu_hours": Metric(
-        "CPU time, user", "h", "sum(user_time) / 3600", "sum of ru_utime over all lines", "1"
+        "CPU time, user",
+        "h",
+        "sum(user_time) / 3600",
+        "sum of ru_utime over all lines",
+        "1",
+        kind="sum",
     ),
     "system_cpu_hours": Metric(
-        "CPU time, system", "h", "sum(system_time) / 3600", "sum of ru_stime over all lines", "1"
+        "CPU time, system",
+        "h",
+        "sum(system_time) / 3600",
+        "sum of ru_stime over all lines",
+        "1",
+        kind="sum",
     ),
     "system_share": Metric(
         "System share",
@@ -155,7 +244,7 @@ METRICS: dict[str, Metric] = {
         "ru_stime ÷ (ru_utime + ru_stime)",
         "1",
     ),
-    "io": Metric("I/O", "GiB", "sum(io_volume)", "sum of io over all lines", "1"),
+    "io": Metric("I/O", "GiB", "sum(io_volume)", "sum of io over all lines", "1", kind="sum"),
     "io_wait_share": Metric(
         "I/O wait",
         "%",
@@ -164,7 +253,12 @@ METRICS: dict[str, Metric] = {
         "1",
     ),
     "memory_integral": Metric(
-        "Memory over time", "GiB s", "sum(mem_time)", "sum of mem over all lines", "1"
+        "Memory over time",
+        "GiB s",
+        "sum(mem_time)",
+        "sum of mem over all lines",
+        "1",
+        kind="sum",
     ),
     "memory_avg": Metric(
         "Memory, average",
@@ -194,6 +288,37 @@ METRICS: dict[str, Metric] = {
         "largest ru_maxrss",
         _HAS_MAXRSS,
     ),
+    "requested_memory_avg": Metric(
+        "Requested memory, average",
+        "GiB",
+        f"sumIf({_REQUESTED_MEMORY}, {_ASKED_MEMORY})"
+        f" / nullIf(sumIf(jobs, {_ASKED_MEMORY}), 0) / {GIB}",
+        "mean of h_vmem × slots, of jobs that asked for it",
+        f"is_executed AND {_ASKED_MEMORY}",
+    ),
+    "requested_memory_unused": Metric(
+        "Requested memory, unused",
+        "%",
+        f"100 - 100 * sumIf(vmem, {_ASKED_MEMORY} AND {_VMEM})"
+        f" / nullIf(sumIf({_REQUESTED_MEMORY}, {_ASKED_MEMORY} AND {_VMEM}), 0)",
+        "1 − maxvmem ÷ (h_vmem × slots), of jobs that have both",
+        f"is_executed AND {_ASKED_MEMORY} AND {_VMEM}",
+    ),
+    "requested_time_avg": Metric(
+        "Requested time, average",
+        "s",
+        f"sumIf({_REQUESTED_TIME}, {_ASKED_TIME}) / nullIf(sumIf(jobs, {_ASKED_TIME}), 0)",
+        "mean of h_rt, of jobs that asked for it",
+        f"is_executed AND {_ASKED_TIME}",
+    ),
+    "requested_time_unused": Metric(
+        "Requested time, unused",
+        "%",
+        f"100 - 100 * sumIf(run_time, {_ASKED_TIME} AND runs > 0)"
+        f" / nullIf(sumIf({_REQUESTED_TIME}, {_ASKED_TIME} AND runs > 0), 0)",
+        "1 − execution time ÷ h_rt, of jobs that have both",
+        f"is_executed AND {_ASKED_TIME} AND wall_seconds IS NOT NULL",
+    ),
     **_spread("duration", "run", "runs", "wall_seconds", "Execution time"),
     **_spread("wait", "wait", "waits", "wait_seconds", "Wait"),
     "slots_avg": Metric(
@@ -215,6 +340,7 @@ METRICS: dict[str, Metric] = {
         "",
         "sumIf(jobs, outcome != 'done')",
         "executed jobs with another outcome than done",
+        kind="sum",
     ),
     "failure_rate": Metric(
         "Failure rate",
@@ -223,15 +349,24 @@ METRICS: dict[str, Metric] = {
         "failed jobs ÷ executed jobs",
     ),
     "groups": Metric(
-        "Active groups", "", "uniqExactIf(`group`, jobs > 0)", "groups with an executed job"
+        "Active groups",
+        "",
+        "uniqExactIf(`group`, jobs > 0)",
+        "groups with an executed job",
+        kind="count",
     ),
     "nodes": Metric(
         "Active nodes",
         "",
         "uniqExactIf(hostname, jobs > 0)",
         "nodes on which a job was executed, of a parallel one the first",
+        kind="count",
     ),
     "users": Metric(
-        "Active users", "", "uniqExactIf(owner, jobs > 0)", "users with an executed job"
+        "Active users",
+        "",
+        "uniqExactIf(owner, jobs > 0)",
+        "users with an executed job",
+        kind="count",
     ),
 }

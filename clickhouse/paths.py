@@ -35,7 +35,7 @@ from clickhouse.rowset import (
 COLUMNS = frozenset({"day", "node_spread", *KEYS, *MEASURES, *LINE_COLUMNS, *DERIVED})
 FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
 # Time that a month alone tells, so that a rollup by month will do.
-COARSE = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)")
+COARSE = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ A name in a question is a key of `METRICS` or `DIMENSIONS`, never SQL; a value i
 
 from __future__ import annotations
 
-import calendar
 import json
 import re
 import time
@@ -19,107 +18,37 @@ from typing import Any
 
 import pyarrow as pa
 
+from clickhouse import columns
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.errors import QuestionError
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
+from clickhouse.question import LACKING, Filter, Period, Question, known, typed_values
+from clickhouse.spread import spread_lines
+
+__all__ = ["Explained", "Filter", "Period", "Question", "ask", "explain", "to_sql", "values"]
 
 # Evaluating an argument only where it is needed copies the columns first: sums take a third longer.
 EAGER = " SETTINGS short_circuit_function_evaluation = 'disable'"
-MAX_INTEGER = {"UInt16": 2**16 - 1, "UInt32": 2**32 - 1}
-
-
-@dataclass(frozen=True)
-class Period:
-    """Calendar days in the cluster's time zone, from `start` up to but not including `end`."""
-
-    start: date | None = None
-    end: date | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Period:
-        """Read `2018`, `2018-03`, `2018-03-01`, `2018-03..2019` (both ends included) or `all`."""
-        if text == "all":
-            return cls()
-        first, dots, last = text.partition("..")
-        start = _days(first, text)[0] if first else None
-        end = _days(last, text)[1] if last else None if dots else _days(first, text)[1]
-        if start and end and start >= end:
-            raise QuestionError(f"period {text!r} ends before it begins")
-        return cls(start, end)
-
-
-def _days(text: str, whole: str) -> tuple[date, date]:
-    """Give the first day of a year, month or day, and the day after its last."""
-    if not re.fullmatch(r"\d{4}(-\d{2}){0,2}", text):
-        raise QuestionError(
-            f"period {whole!r} is none of 2018, 2018-03, 2018-03-01, 2018-03..2019-06, all"
-        )
-    year, month, day = ([int(part) for part in text.split("-")] + [0, 0])[:3]
-    try:
-        start = date(year, month or 1, day or 1)
-        if not month:
-            return start, date(year + 1, 1, 1)
-        days = 1 if day else calendar.monthrange(year, month)[1]
-        return start, start + timedelta(days=days)
-    except (ValueError, OverflowError):
-        raise QuestionError(f"period {whole!r}: {text} is no date") from None
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Keep the lines whose dimension has one of these values, or drop them with `exclude`."""
-
-    dimension: str
-    values: tuple[str, ...]
-    exclude: bool = False
-
-
-@dataclass(frozen=True)
-class Question:
-    """Metrics, by dimensions, over a period, of the filtered lines.
-
-    `limit` keeps the `limit` largest by the first metric (the smallest with `ascending`): of the
-    first dimension that is not a time, each with all of its rows. `exact` asks the lines, even
-    where a rollup would do.
-    """
-
-    metrics: tuple[str, ...]
-    dimensions: tuple[str, ...] = ()
-    period: Period = Period()
-    filters: tuple[Filter, ...] = ()
-    limit: int | None = None
-    ascending: bool = False
-    exact: bool = False
-
-    def check(self) -> None:
-        """Refuse names that do not exist, and what cannot be answered."""
-        if not self.metrics:
-            raise QuestionError("a question needs at least one metric")
-        for name in self.metrics:
-            _known(name, METRICS, "metric")
-        for name in (*self.dimensions, *(kept.dimension for kept in self.filters)):
-            _known(name, DIMENSIONS, "dimension")
-        for kept in self.filters:
-            for value in kept.values:
-                _typed(value, kept.dimension)
-        for names in (self.metrics, self.dimensions):
-            if len(set(names)) < len(names):
-                raise QuestionError(f"named twice: {', '.join(names)}")
-        if self.limit is not None and not 0 < self.limit <= 1_000_000:
-            raise QuestionError(f"a limit is from 1 to 1000000, not {self.limit}")
 
 
 def ask(warehouse: Warehouse, question: Question) -> pa.Table:
     """Answer with a column per dimension, then one per metric, in their units (see `METRICS`).
 
     Rows come in the order of time where a dimension is a time, else by the first metric, largest
-    first. A figure without a row behind it is null.
+    first. A figure without a row behind it is null. With `rows_behind` two columns more for each
+    metric follow; with `other` a last one, `row`, says whether a row is a `part` or the `other`
+    ones, for which the ranked dimension is null.
     """
     sql, parameters, _ = to_sql(warehouse, question)
-    table = warehouse.arrow(sql, parameters)
-    return table.rename_columns([*question.dimensions, *question.metrics])
+    return warehouse.arrow(sql, parameters).rename_columns(_columns(question))
+
+
+def _columns(question: Question) -> list[str]:
+    endings = (columns.ROWS, columns.ROWS_SHARE) if question.rows_behind else ()
+    behind = [name + ending for name in question.metrics for ending in endings]
+    row = [columns.ROW] if question.other else []
+    return [*question.dimensions, *question.metrics, *behind, *row]
 
 
 @dataclass(frozen=True)
@@ -149,10 +78,11 @@ def explain(warehouse: Warehouse, question: Question) -> Explained:
 
 def values(warehouse: Warehouse, dimension: str, contains: str = "", limit: int = 100) -> list[str]:
     """List the values of a dimension that contain a text, those with most lines first."""
-    _known(dimension, DIMENSIONS, "dimension")
+    known(dimension, DIMENSIONS, "dimension")
     path = choose(warehouse, Need((*_texts([dimension], []), "line_count")))
+    output = _output(dimension, _key(dimension))
     sql = (
-        f"SELECT {_output(dimension)} AS value FROM {_rows(path, [dimension])}"
+        f"SELECT toString({output}) AS value FROM {_rows(path, [dimension])}"
         f" GROUP BY {_key(dimension)}"
         " HAVING value != '' AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
@@ -166,21 +96,25 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
     question.check()
     parameters: dict[str, Any] = {}
     of_rows, of_parts = _conditions(question, parameters)
+    texts = _texts(question.dimensions, [sql for sql, _ in _figures(question)])
     start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
-    texts = _texts(question.dimensions, [_measured(name, question) for name in question.metrics])
-    need = Need((*texts, *of_parts), tuple(of_rows), start, end)
-    path = from_lines(warehouse, need) if question.exact else choose(warehouse, need)
+    path = _path(warehouse, question, Need((*texts, *of_parts), tuple(of_rows), start, end))
     rows = _rows(path, question.dimensions)
-    if question.limit is not None:
-        parameters["limit"] = question.limit
-    ranked = next((n for n in question.dimensions if not DIMENSIONS[n].is_time), None)
-    alone = question.dimensions == (ranked,)
-    if question.limit is not None and ranked and not alone:
-        of_parts.append(_top_sql(question, ranked, rows, of_parts))
-    sql = _select(question, rows, of_parts)
-    if question.limit is not None and (alone or not ranked):
-        sql += " LIMIT {limit:UInt32}"
+    is_kept = _is_kept(question, rows, of_parts, parameters)
+    if is_kept and not question.other:
+        of_parts.append(is_kept)
+    sql = _select(question, rows, of_parts, is_kept if question.other else "")
+    if question.limit is not None and not is_kept:
+        sql += f" LIMIT {_bind(question.limit, 'UInt32', parameters)}"
+    if any("{first:Date}" in text for text in texts):
+        parameters |= _span(warehouse, question.period)
     return sql + EAGER, parameters | path.parameters, path
+
+
+def _path(warehouse: Warehouse, question: Question, need: Need) -> Path:
+    if question.booked == "spread":
+        return spread_lines(warehouse, need)
+    return from_lines(warehouse, need) if question.exact else choose(warehouse, need)
 
 
 def _texts(dimensions: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:
@@ -188,62 +122,158 @@ def _texts(dimensions: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]
     return (*(each.sql for each in chosen), *(each.array_join for each in chosen), *metrics)
 
 
+def _bind(value: object, kind: str, parameters: dict[str, Any]) -> str:
+    name = f"p{len(parameters)}"
+    parameters[name] = value
+    return f"{{{name}:{kind}}}"
+
+
+def _bind_values(values: Iterable[str], dimension: str, parameters: dict[str, Any]) -> str:
+    return _bind(typed_values(values, dimension), f"Array({_type(dimension)})", parameters)
+
+
 def _conditions(question: Question, parameters: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Write what rows must meet, and what the parts must into which a split takes a row."""
     of_rows, of_parts = [], []
     for kept in question.filters:
-        dimension = DIMENSIONS[kept.dimension]
-        name = f"f{len(parameters)}"
-        parameters[name] = [_typed(value, kept.dimension) for value in kept.values]
-        values = f"{{{name}:Array({dimension.type})}}"
-        if not dimension.is_many:
-            of_rows.append(f"{_key(kept.dimension)} {'NOT IN' if kept.exclude else 'IN'} {values}")
+        if kept.is_range:
+            of_rows.append(_in_range(kept, parameters))
             continue
-        has = dimension.has.replace("{values}", values)
-        of_rows.append(f"NOT {has}" if kept.exclude else has)
+        values = _bind_values(kept.values, kept.dimension, parameters)
+        of_rows.append(_has(kept, values))
         # of a line with several, a split shows the values that were asked for
-        if not kept.exclude and kept.dimension in question.dimensions:
-            of_parts.append(f"has({values}, {_output(kept.dimension)})")
+        is_many = DIMENSIONS[kept.dimension].is_many
+        if is_many and not kept.exclude and kept.dimension in question.dimensions:
+            of_parts.append(_is_one_of(kept.dimension, values))
     return of_rows, of_parts
 
 
-def _select(question: Question, rows: str, conditions: list[str]) -> str:
-    columns = [f"{_output(name)} AS d{i}" for i, name in enumerate(question.dimensions)]
-    columns += [f"{_measured(name, question)} AS m{i}" for i, name in enumerate(question.metrics)]
-    sql = f"SELECT {', '.join(columns)} FROM {rows}{_where(conditions)}"
-    if question.dimensions:
-        sql += f" GROUP BY {', '.join(map(_key, question.dimensions))}"
-    return sql + f" ORDER BY {_order(question)}"
+def _has(kept: Filter, values: str) -> str:
+    dimension = DIMENSIONS[kept.dimension]
+    if not dimension.is_many:
+        return f"{_bare(kept.dimension)} {'NOT IN' if kept.exclude else 'IN'} {values}"
+    has = dimension.has.replace("{values}", values)
+    return f"NOT {has}" if kept.exclude else has
+
+
+def _in_range(kept: Filter, parameters: dict[str, Any]) -> str:
+    low, high = kept.bounds()
+    if low is None and DIMENSIONS[kept.dimension].can_lack:
+        low = 0
+    kind, bare = _type(kept.dimension), _bare(kept.dimension)
+    ends = [
+        f"{bare} {sign} {_bind(end, kind, parameters)}"
+        for sign, end in ((">=", low), ("<=", high))
+        if end is not None
+    ]
+    return f"{'NOT ' if kept.exclude else ''}({' AND '.join(ends)})"
+
+
+def _is_one_of(dimension: str, values: str) -> str:
+    if DIMENSIONS[dimension].is_many:
+        return f"has({values}, {_output(dimension, _key(dimension))})"
+    return f"{_bare(dimension)} IN {values}"
+
+
+def _is_kept(
+    question: Question, rows: str, conditions: list[str], parameters: dict[str, Any]
+) -> str:
+    """Write the condition that a row's value is one of those kept; '' where a LIMIT does it."""
+    ranked = question.ranked
+    if ranked is None or not question.keeps_some:
+        return ""
+    if question.names:
+        return _is_one_of(ranked, _bind_values(question.names, ranked, parameters))
+    alone = question.dimensions == (ranked,) and not DIMENSIONS[ranked].is_ordered
+    if alone and not question.other:
+        return ""
+    bare, first = _bare(ranked), _measured(question.metrics[0], question, ranked_only=True)
+    return (
+        f"{bare} IN (SELECT {bare} FROM {rows}{_where(conditions)} GROUP BY {bare}"
+        f" ORDER BY {first} {_direction(question)}, {bare}"
+        f" LIMIT {_bind(question.limit, 'UInt32', parameters)})"
+    )
+
+
+def _select(question: Question, rows: str, conditions: list[str], is_kept: str) -> str:
+    """Write the query; `is_kept` tells which rows are not to be summed up as the other ones."""
+    split = {name: (_key(name), _output(name, _key(name))) for name in question.dimensions}
+    if is_kept and question.ranked:
+        split[question.ranked] = _kept_or_null(question.ranked)
+    selected = [f"{output} AS d{i}" for i, (_, output) in enumerate(split.values())]
+    selected += [f"{sql} AS {alias}" for sql, alias in _figures(question)]
+    keys = [key for key, _ in split.values()]
+    if is_kept:
+        selected.append(f"if(is_kept, '{columns.PART}', '{columns.OTHER}') AS kind")
+        keys.append("is_kept")
+        rows = f"(SELECT *, {is_kept} AS is_kept FROM {rows})"
+    sql = f"SELECT {', '.join(selected)} FROM {rows}{_where(conditions)}"
+    sql += f" GROUP BY {', '.join(keys)}" if keys else ""
+    return f"{sql} ORDER BY {_order(question)}"
+
+
+def _kept_or_null(ranked: str) -> tuple[str, str]:
+    chosen = DIMENSIONS[ranked]
+    nothing = "''" if chosen.type == "String" and not chosen.shown else "0"
+    key = f"if(is_kept, {_key(ranked)}, {nothing})"
+    return key, f"if(is_kept, {_output(ranked, key)}, NULL)"
+
+
+def _figures(question: Question) -> list[tuple[str, str]]:
+    """Write each metric and what is asked of it besides, with the name it has in the query."""
+    found = [(_measured(name, question), f"m{i}") for i, name in enumerate(question.metrics)]
+    if question.rows_behind:
+        for i, metric in enumerate(METRICS[name] for name in question.metrics):
+            found.append((metric.rows, f"b{i}"))
+            found.append((f"100 * {metric.rows} / nullIf({metric.of}, 0)", f"s{i}"))
+    return found
 
 
 def _rows(path: Path, dimensions: Iterable[str]) -> str:
     """Write the rows, those with several values of a dimension once for each."""
-    many = [DIMENSIONS[name].array_join for name in dimensions if DIMENSIONS[name].is_many]
-    return " ARRAY JOIN ".join([f"({path.sql})", *many])
+    rows = f"({path.sql})"
+    for many in (DIMENSIONS[name].array_join for name in dimensions if DIMENSIONS[name].is_many):
+        # not all in one SELECT: a GROUP BY that computes with what it joins would not find it
+        joined = ", ".join(re.findall(r" AS (\w+)", many))
+        rows = f"(SELECT *, {joined} FROM {rows} ARRAY JOIN {many})"
+    return rows
 
 
-def _measured(metric: str, question: Question) -> str:
+def _measured(metric: str, question: Question, *, ranked_only: bool = False) -> str:
     share = " * share" if "metagroup" in question.dimensions else ""
-    return METRICS[metric].sql.replace("{share}", share)
+    days = _days([] if ranked_only else question.dimensions)
+    return METRICS[metric].sql.replace("{share}", share).replace("{days}", days)
+
+
+def _days(dimensions: Iterable[str]) -> str:
+    """Write the number of days of the period, or of its part that has the row's times."""
+    steps = [DIMENSIONS[name].step for name in dimensions if DIMENSIONS[name].is_time]
+    begins = ", ".join(["{first:Date}", *(begin for begin, _ in steps)])
+    ends = ", ".join(["{last:Date}", *(end for _, end in steps)])
+    return f"greatest(1, dateDiff('day', greatest({begins}), least({ends})))"
+
+
+def _span(warehouse: Warehouse, period: Period) -> dict[str, date]:
+    """Give the ends of a period, of an open one those of the lines that there are."""
+    [(first, last)] = warehouse.rows("SELECT toDate(min(time)), toDate(max(time)) FROM accounting")
+    return {
+        "first": max(period.start or first, FIRST_DAY),
+        "last": min(period.end or last + timedelta(days=1), NO_DAY),
+    }
 
 
 def _order(question: Question) -> str:
-    times = [f"d{i}" for i, n in enumerate(question.dimensions) if DIMENSIONS[n].is_time]
-    others = [f"d{i}" for i, n in enumerate(question.dimensions) if not DIMENSIONS[n].is_time]
-    return ", ".join([*times, f"m0 {_direction(question)}", *others])
+    by_kind: dict[str, list[str]] = {"time": [], "ordered": [], "name": []}
+    for i, dimension in enumerate(DIMENSIONS[name] for name in question.dimensions):
+        kind = "time" if dimension.is_time else "ordered" if dimension.is_ordered else "name"
+        by_kind[kind].append(f"d{i}")
+    apart = ["is_kept DESC"] if question.other else []
+    measured = f"m0 {_direction(question)}"
+    return ", ".join([*by_kind["time"], *apart, *by_kind["ordered"], measured, *by_kind["name"]])
 
 
 def _direction(question: Question) -> str:
     return "ASC NULLS LAST" if question.ascending else "DESC NULLS LAST"
-
-
-def _top_sql(question: Question, ranked: str, rows: str, conditions: list[str]) -> str:
-    column = DIMENSIONS[ranked].sql
-    return (
-        f"{column} IN (SELECT {column} FROM {rows}{_where(conditions)} GROUP BY {column}"
-        f" ORDER BY {_measured(question.metrics[0], question)} {_direction(question)}, {column}"
-        " LIMIT {limit:UInt32})"
-    )
 
 
 def _where(conditions: list[str]) -> str:
@@ -257,27 +287,17 @@ def _key(dimension: str) -> str:
     return f"toValidUTF8({chosen.sql})" if of_file else chosen.sql
 
 
-def _output(dimension: str) -> str:
+def _bare(dimension: str) -> str:
+    """Write a key that is never null, so that it is in a list or not in it."""
+    key = _key(dimension)
+    return f"ifNull({key}, {LACKING})" if DIMENSIONS[dimension].can_lack else key
+
+
+def _type(dimension: str) -> str:
+    return "Int64" if DIMENSIONS[dimension].can_lack else DIMENSIONS[dimension].type
+
+
+def _output(dimension: str, key: str) -> str:
     """Write a dimension as it is shown, one value for each group."""
-    return DIMENSIONS[dimension].shown or _key(dimension)
-
-
-def _typed(value: str, dimension: str) -> str | int | date:
-    kind = DIMENSIONS[dimension].type
-    try:
-        if kind == "Date":
-            return date.fromisoformat(value)
-        if kind in MAX_INTEGER:
-            number = int(value)
-            if not 0 <= number <= MAX_INTEGER[kind]:
-                raise ValueError
-            return number
-    except ValueError:
-        what = "date (2018-03-01)" if kind == "Date" else "number"
-        raise QuestionError(f"{dimension}: {value!r} is no {what}") from None
-    return value
-
-
-def _known(name: str, known: Iterable[str], kind: str) -> None:
-    if name not in known:
-        raise QuestionError(f"unknown {kind} {name!r}; there are {', '.join(known)}")
+    chosen = DIMENSIONS[dimension]
+    return chosen.shown.replace(chosen.sql, key) or key

@@ -191,6 +191,9 @@ class ClusterSettings(_Strict):
     # PE name, with * and ?, to class; the first that matches decides
     pe_classes: dict[Pattern, Literal["single-node", "multi-node"]] = {}
     sub_clusters: dict[Name, SubClusterSettings] = {}  # the first that matches decides
+    # what there is, so that lists of what was never used name it; lines may have others
+    queues: tuple[Name, ...] = ()
+    nodes: tuple[Name, ...] = ()
     largest_node: int = Field(default=0, ge=0)  # cores of the largest node; 0 = not known
     maxvmem_cap: float = Field(default=2.0**50, gt=0)  # bytes; a larger maxvmem is a broken counter
 
@@ -207,6 +210,7 @@ class Settings(BaseSettings):
     database_password_file: Path | None = None
     clusters: dict[str, ClusterSettings] = {}
     metagroups: dict[Name, MetagroupSettings] = {}
+    academic_year_starts: int = Field(default=9, ge=2, le=12)  # the month
     poll_seconds: float = Field(default=5.0, gt=0, le=3600)  # between two looks at followed files
     query_seconds: int = Field(default=60, gt=0)  # after which a question is given up
     metrics_port: int = Field(default=0, ge=0, le=65535)  # of the daemon, on the loopback; 0 = none

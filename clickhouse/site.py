@@ -27,6 +27,10 @@ def pieces(settings: Settings) -> dict[str, str]:
     return made | {
         "derived_columns": _array(pairs),
         "day": day_sql(settings),
+        "hour": _local("toHour(time, {zone})", settings),
+        "start_day": _local("toDate(start_time, {zone})", settings),
+        "submission_hour": _submitted("toHour(submission_time, {zone})", settings),
+        "submission_weekday": _submitted("toDayOfWeek(submission_time, 0, {zone})", settings),
         "multi_node_lines": multi_node_lines(),
         "node_spread": node_spread_sql(),
         "metagroup_entries": metagroup_entries_sql(settings),
@@ -52,6 +56,7 @@ def derived(settings: Settings) -> dict[str, str]:
         "metagroup_shares": metagroup_shares_sql(settings),
         "metagroups": f"arrayMap(id -> {_texts(settings.metagroups)}[id], {ids})",
         "flag_names": f"arrayMap(bit -> {_texts(codes.FLAGS)}[bit + 1], {bits})",
+        "academic_year_start": academic_year_sql(settings),
     }
 
 
@@ -97,22 +102,32 @@ def _by_cluster(cases: Mapping[str, str], otherwise: str) -> str:
 
 def day_sql(settings: Settings) -> str:
     """Write the calendar day of `time` in the cluster's time zone, UTC where none is set."""
-    cases = {
-        name: f"toDate(time, {_literal(cluster.timezone)})"
-        for name, cluster in settings.clusters.items()
-        if cluster.timezone != "UTC"
-    }
-    return _by_cluster(cases, "toDate(time, 'UTC')")
+    return _local("toDate(time, {zone})", settings)
 
 
 def midnight_sql(settings: Settings) -> str:
     """Write when a day begins in the cluster's time zone, as the time of all of a day's lines."""
+    return _local("toUInt32(toDateTime(day, {zone}))", settings)
+
+
+def _local(sql: str, settings: Settings) -> str:
+    """Write what an expression gives in the {zone} of the line's cluster."""
     cases = {
-        name: f"toUInt32(toDateTime(day, {_literal(cluster.timezone)}))"
+        name: sql.replace("{zone}", _literal(cluster.timezone))
         for name, cluster in settings.clusters.items()
         if cluster.timezone != "UTC"
     }
-    return _by_cluster(cases, "toUInt32(toDateTime(day, 'UTC'))")
+    return _by_cluster(cases, sql.replace("{zone}", "'UTC'"))
+
+
+def _submitted(sql: str, settings: Settings) -> str:
+    return f"if(submission_time > 0, {_local(sql, settings)}, NULL)"
+
+
+def academic_year_sql(settings: Settings) -> str:
+    """Write the first day of the academic year in which the line's day is."""
+    later = settings.academic_year_starts - 1
+    return f"addMonths(toStartOfYear(addMonths(toStartOfMonth(day), -{later})), {later})"
 
 
 def pe_class_sql(settings: Settings) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -18,6 +19,7 @@ from clickhouse.errors import ConfigError, PychartError, QuestionError
 from clickhouse.settings import DEFAULT_CLUSTER, Settings, load_settings
 
 if TYPE_CHECKING:
+    from clickhouse.compare import Earlier
     from clickhouse.query import Filter
 
 # Typer names only this subclass of what its parser raises
@@ -166,27 +168,54 @@ def ask(
     by: Annotated[list[str] | None, typer.Option(help="Split by this; may be repeated.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="queue=all.q, user=ann,bob or queue!=test.q; may be repeated."),
+        typer.Option(
+            help="queue=all.q, user=ann,bob, queue!=test.q, slots=4..16, wait>=2h; may be repeated."
+        ),
     ] = None,
     period: Annotated[str, typer.Option(help="2018, 2018-03, 2018-03..2019 or all.")] = "all",
     top: Annotated[int | None, typer.Option(help="Only the largest, by the first metric.")] = None,
     bottom: Annotated[int | None, typer.Option(help="Only the smallest.")] = None,
-    format_name: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
+    other: Annotated[
+        bool, typer.Option("--other", help="Sum up those that --top or --bottom leaves out.")
+    ] = False,
+    unused: Annotated[
+        bool, typer.Option("--unused", help="With names that have nothing in the period.")
+    ] = False,
+    share: Annotated[bool, typer.Option("--share", help="With the share of the total.")] = False,
+    total: Annotated[bool, typer.Option("--total", help="With a row for the total.")] = False,
+    rows: Annotated[
+        bool, typer.Option("--rows", help="With how many rows each figure stands on.")
+    ] = False,
+    compare: Annotated[
+        str | None,
+        typer.Option(help="With what was before: in the previous period, or a year before."),
+    ] = None,
+    fill: Annotated[
+        bool, typer.Option("--fill", help="With steps of time that have no rows.")
+    ] = False,
+    spread: Annotated[
+        bool,
+        typer.Option("--spread", help="Wall time on the days that jobs ran, not that of the end."),
+    ] = False,
+    format_name: Annotated[
+        str, typer.Option("--format", help="table, bar, csv, json or parquet.")
+    ] = "table",
+    output: Annotated[Path | None, typer.Option(help="Write to this file.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="From the lines, no rollups.")] = False,
     explained: Annotated[
         bool, typer.Option("--explain", help="Say from what, how much was read and how long.")
     ] = False,
 ) -> None:
     """Ask a question: metrics by dimensions, over a period."""
+    from clickhouse.extras import Extras, ask_more
     from clickhouse.migrate import open_current
     from clickhouse.query import Period, Question
-    from clickhouse.query import ask as ask_warehouse
     from clickhouse.query import explain as explain_question
-    from pychart import show
+    from pychart import answers
 
     if top is not None and bottom is not None:
         raise QuestionError("either --top or --bottom")
-    write = show.writer(format_name)
+    answers.check_format(format_name, output)
     question = Question(
         metrics=tuple(metric),
         dimensions=tuple(by or ()),
@@ -195,10 +224,15 @@ def ask(
         limit=bottom if top is None else top,
         ascending=bottom is not None,
         exact=exact,
+        other=other,
+        rows_behind=rows,
+        booked="spread" if spread else "end",
     )
-    question.check()
+    extras = Extras(unused, fill, parse_comparison(compare), share, total)
+    extras.check(question)
     with open_current(context.obj) as warehouse:
-        write(question, ask_warehouse(warehouse, question))
+        answer = ask_more(warehouse, question, extras)
+        answers.write(format_name, question, answer, output)
         if explained:
             print(explain_question(warehouse, question), file=sys.stderr)
 
@@ -283,14 +317,29 @@ def choose_cluster(settings: Settings, named: str | None) -> str:
 
 
 def parse_filter(text: str) -> Filter:
-    """Read `queue=all.q`, `user=ann,bob` or `queue!=test.q`."""
+    """Read `queue=all.q`, `user=ann,bob`, `queue!=test.q`, `slots=4..16` or `wait>=2h`."""
+    from clickhouse.dimensions import DIMENSIONS
     from clickhouse.query import Filter
 
-    dimension, equals, values = text.partition("=")
-    if not equals:
+    found = re.fullmatch(r"(.*?)(!=|>=|<=|=)(.*)", text, re.DOTALL)
+    if not found:
         raise QuestionError(f"--where {text!r} is not of the form dimension=value")
-    exclude = dimension.endswith("!")
-    return Filter(dimension.removesuffix("!"), tuple(values.split(",")), exclude)
+    dimension, sign, values = found.groups()
+    if sign in (">=", "<="):
+        low, high = (values, None) if sign == ">=" else (None, values)
+        return Filter(dimension, low=low, high=high)
+    low, dots, high = values.partition("..")
+    if dots and dimension in DIMENSIONS and DIMENSIONS[dimension].is_ranged:
+        return Filter(dimension, exclude=sign == "!=", low=low or None, high=high or None)
+    return Filter(dimension, tuple(values.split(",")), sign == "!=")
+
+
+def parse_comparison(text: str | None) -> Earlier | None:
+    """Read `previous` or `year`."""
+    match text:
+        case None | "previous" | "year":
+            return text
+    raise QuestionError(f"--compare: {text!r} is none of previous, year")
 
 
 def fail(error: Exception, code: int) -> NoReturn:

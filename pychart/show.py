@@ -1,18 +1,13 @@
-"""What the commands print: progress on a terminal or plain lines, summaries, tables, CSV, JSON."""
+"""What the commands print: progress on a terminal or plain lines, and summaries."""
 
 from __future__ import annotations
 
-import csv
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import date
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -26,13 +21,9 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
 
 from clickhouse.connection import Warehouse
-from clickhouse.dimensions import DIMENSIONS
-from clickhouse.errors import QuestionError, SourceError
-from clickhouse.metrics import METRICS
-from clickhouse.query import Question
+from clickhouse.errors import SourceError
 from ingest.loader import Progress as LoadProgress
 from ingest.loader import Summary, load_file
 from ingest.sources import STANDARD_INPUT
@@ -136,55 +127,3 @@ def print_summary(summary: Summary) -> None:
         print("  all of them: pychart sql 'SELECT * FROM rejects'")
     if summary.waiting:
         print(f"  {summary.waiting:,} bytes after the last newline wait for their line to end")
-
-
-def writer(format_name: str) -> Callable[[Question, pa.Table], None]:
-    """Give what prints an answer as a table, CSV or JSON."""
-    writers = {"table": _write_table, "csv": _write_csv, "json": _write_json}
-    if format_name not in writers:
-        raise QuestionError(f"--format: {format_name!r} is none of {', '.join(writers)}")
-    return writers[format_name]
-
-
-def _write_csv(question: Question, answer: pa.Table) -> None:
-    out = csv.writer(sys.stdout, lineterminator="\n")
-    out.writerow(answer.column_names)
-    for row in answer.to_pylist():
-        out.writerow([plain(name, value) for name, value in row.items()])
-
-
-def _write_json(question: Question, answer: pa.Table) -> None:
-    rows = [{k: plain(k, v) for k, v in row.items()} for row in answer.to_pylist()]
-    json.dump(rows, sys.stdout, indent=1, ensure_ascii=False)
-    print()
-
-
-def _write_table(question: Question, answer: pa.Table) -> None:
-    table = Table()
-    for name in question.dimensions:
-        table.add_column(DIMENSIONS[name].label)
-    for name in question.metrics:
-        unit = METRICS[name].unit
-        label = f"{METRICS[name].label} ({unit})" if unit else METRICS[name].label
-        table.add_column(label, justify="right")
-    for row in answer.to_pylist():
-        table.add_row(*(escape(shown(name, value)) for name, value in row.items()))
-    Console(width=None if sys.stdout.isatty() else 500).print(table)
-
-
-def plain(name: str, value: Any) -> Any:  # noqa: ANN401 - whatever a cell of Arrow holds
-    """Give a value as CSV and JSON have it: a month as 2018-03, a day as 2018-03-01."""
-    if isinstance(value, date):
-        return value.strftime("%Y-%m") if name == "month" else value.isoformat()
-    return value
-
-
-def shown(name: str, value: Any) -> str:  # noqa: ANN401 - whatever a cell of Arrow holds
-    """Give a value as a table for people has it."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:,.2f}"
-    if isinstance(value, int) and name in METRICS:
-        return f"{value:,}"
-    return str(plain(name, value)) or "(none)"

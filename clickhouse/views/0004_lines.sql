@@ -11,6 +11,11 @@ SELECT
     CAST(pe_taskid = '', 'UInt8') AS is_attempt,
     is_attempt AND start_time > 0 AND exit_status != 4294967295 AS is_executed,
     {day} AS day,
+    {hour} AS hour,            -- of `time`, as the day is
+    {start_day} AS start_day,  -- 1970 where it never started
+    {submission_hour} AS submission_hour,
+    {submission_weekday} AS submission_weekday,  -- 1 = Monday
+    {academic_year_start} AS academic_year_start,
     if(has_wall, ran / 1e6, NULL) AS wall_seconds,
     if(is_attempt AND start_time > 0 AND submission_time > 0 AND waited >= 0, waited / 1e6, NULL) AS wait_seconds,
     if(has_wall, ran / 1e6 * slots, NULL) AS core_seconds,

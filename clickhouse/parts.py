@@ -1,0 +1,144 @@
+"""Parts and their whole: shares of it, a row for it, and names that have no part in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from clickhouse import columns
+from clickhouse.connection import Warehouse
+from clickhouse.dimensions import DIMENSIONS
+from clickhouse.errors import QuestionError
+from clickhouse.metrics import METRICS
+from clickhouse.query import ask
+from clickhouse.question import Filter, Period, Question
+from clickhouse.settings import Settings
+
+
+def whole(question: Question) -> Question:
+    """Ask the same of all that it asks of, without a split."""
+    return replace(question, dimensions=(), limit=None, names=(), other=False)
+
+
+def with_shares(question: Question, answer: pa.Table, total: pa.Table) -> pa.Table:
+    """Add `<metric>_share`, in % of the total, for each metric whose parts add up to it.
+
+    `total` answers `whole(question)`. Refuses a question without such a metric.
+    """
+    for name in added_up(question):
+        of = total.column(name)[0].as_py()
+        parts = pc.multiply(pc.cast(answer.column(name), pa.float64()), 100.0)
+        share = pc.divide(parts, float(of)) if of else pa.nulls(answer.num_rows, pa.float64())
+        answer = answer.append_column(name + columns.SHARE, share)
+    return answer
+
+
+def added_up(question: Question) -> list[str]:
+    """List the metrics whose parts add up to the whole; refuse a question without one."""
+    found = [name for name in question.metrics if METRICS[name].kind == "sum"]
+    if not found:
+        raise QuestionError(f"no share can be had of {', '.join(question.metrics)}")
+    return found
+
+
+def with_total(question: Question, answer: pa.Table, total: pa.Table) -> pa.Table:
+    """Add a last row for the whole; a last column `row` says what each row is.
+
+    `total` answers `whole(question)`: its averages, maxima and distinct counts are of all rows.
+    """
+    kinds = [columns.PART] * answer.num_rows
+    if columns.ROW in answer.column_names:
+        kinds = answer.column(columns.ROW).to_pylist()
+        answer = answer.drop_columns([columns.ROW])
+    figures = {name: total.column(name).to_pylist() for name in total.column_names}
+    for name in answer.column_names:
+        if name.endswith(columns.SHARE) and name.removesuffix(columns.SHARE) in question.metrics:
+            figures[name] = [100.0]
+    last = pa.table(
+        {
+            field.name: pa.array(figures.get(field.name, [None]), field.type)
+            for field in answer.schema
+        },
+        schema=answer.schema,
+    )
+    return pa.concat_tables([answer, last]).append_column(
+        columns.ROW, pa.array([*kinds, columns.TOTAL])
+    )
+
+
+def with_unused(warehouse: Warehouse, question: Question) -> pa.Table:
+    """Answer with the names too that have nothing in the period: two queries.
+
+    These are the names of lines of any time, and those that the settings have (`queues` and `nodes`
+    of clusters, sub-clusters, metagroups and their members). Their counts are 0, other figures are
+    null. Refuses a split by anything but one dimension that has names.
+    """
+    name = check_named(question)
+    found = ask(warehouse, replace(question, limit=None))
+    ever = replace(whole(question), metrics=("attempts",), dimensions=(name,), period=Period())
+    ever = replace(ever, booked="end", rows_behind=False)
+    known = dict.fromkeys(ask(warehouse, ever).column(name).to_pylist())
+    known |= dict.fromkeys(configured(warehouse.settings, name, question.filters))
+    used = {*found.column(name).to_pylist()}
+    unused = sorted(each for each in known if each not in used)
+    order = "ascending" if question.ascending else "descending"
+    table = pa.concat_tables([found, _nothing(found.schema, name, unused)])
+    table = table.sort_by([(question.metrics[0], order), (name, "ascending")])
+    return table.slice(0, question.limit)
+
+
+def check_named(question: Question) -> str:
+    """Give the one dimension that it is split by; refuse a question where that has no names."""
+    names = [name for name in question.dimensions if DIMENSIONS[name].type == "String"]
+    if len(question.dimensions) != 1 or not names:
+        raise QuestionError("what was never used can only be told of one dimension with names")
+    if question.other or question.names:
+        raise QuestionError("what was never used cannot be told with other or names")
+    return names[0]
+
+
+def _nothing(schema: pa.Schema, dimension: str, names: Iterable[str]) -> pa.Table:
+    """Make a row for each of these names, with nothing in it."""
+    names = [*names]
+    found = {}
+    for field in schema:
+        value = 0 if columns.counts(field.name) else None
+        found[field.name] = names if field.name == dimension else [value] * len(names)
+    return pa.table(
+        {field.name: pa.array(found[field.name], field.type) for field in schema}, schema=schema
+    )
+
+
+def configured(settings: Settings, dimension: str, filters: Iterable[Filter] = ()) -> list[str]:
+    """List the names of a dimension that the settings have, of the clusters that are asked for."""
+    kept = [each for each in filters if each.dimension in ("cluster", dimension)]
+    return [
+        name
+        for cluster, name in _settings_names(settings, dimension)
+        if all(
+            ((cluster if each.dimension == "cluster" else name) in each.values) != each.exclude
+            for each in kept
+            if cluster or each.dimension == dimension
+        )
+    ]
+
+
+def _settings_names(settings: Settings, dimension: str) -> Iterator[tuple[str, str]]:
+    """List names with the cluster that each is of, '' for all."""
+    for cluster, chosen in settings.clusters.items():
+        of_cluster = {
+            "cluster": [cluster],
+            "sub_cluster": chosen.sub_clusters,
+            "queue": chosen.queues,
+            "node": chosen.nodes,
+        }
+        yield from ((cluster, name) for name in of_cluster.get(dimension, ()))
+    for name, metagroup in settings.metagroups.items():
+        if dimension == "metagroup":
+            yield "", name
+        for member in metagroup.entries:
+            if member.kind == dimension:
+                yield from ((cluster, member.name) for cluster in member.clusters or ("",))

@@ -341,6 +341,28 @@ def dots(title: str, x_title: str) -> Spec:
 
 
 @cached_per_language
+def compositions(title: str, part_title: str, bars: int) -> Spec:
+    """Horizontal bars of equal length: what each `name` is made of, in parts in order of `rank`."""
+    axis = alt.Axis(title=None, format="%", tickCount=5, domain=False, ticks=False)
+    return _finish(
+        _empty()
+        .mark_bar()
+        .encode(
+            y=alt.Y("name:N", sort=None, axis=_names()),
+            x=alt.X("value:Q", stack="normalize", axis=axis),
+            color=alt.Color("part:N", sort=None, legend=alt.Legend(title=None, orient="top")),
+            order=alt.Order("rank:Q"),
+            tooltip=[
+                alt.Tooltip("name:N", title=t("Name")),
+                alt.Tooltip("part:N", title=part_title),
+                alt.Tooltip("shown:N", title=title),
+            ],
+        )
+        .properties(height=BAR_PIXELS * (bars + 1))
+    )
+
+
+@cached_per_language
 def heatmap(title: str, x_title: str, y_title: str) -> Spec:
     """Colour a cell for each pair of `row`, in the order of `rank`, and `column`."""
     return _finish(

@@ -2,49 +2,31 @@
 
 from __future__ import annotations
 
-import calendar
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import timedelta
+from typing import Literal
 
+from clickhouse.compare import Earlier, shifted
+from clickhouse.errors import QuestionError
 from clickhouse.query import Period, Question
 from streamlit_app import text
 from streamlit_app.filters import Scope
 
-PREVIOUS, YEAR_BEFORE = "previous", "year"
-OLDEST = date(1970, 1, 1)
+PREVIOUS: Literal["previous"] = "previous"
+YEAR_BEFORE: Literal["year"] = "year"
 
 
-def earlier(scope: Scope, which: str) -> Period | None:
+def earlier(scope: Scope, which: Earlier) -> Period | None:
     """Give the days to compare with: as many, directly before, or the same ones a year before.
 
     None where the period is open, as there is nothing before all time.
     """
     if scope.period.start is None:
         return None
-    months = 12 if which == YEAR_BEFORE else _whole_months(scope.first, scope.last)
-    end = scope.last + timedelta(days=1)
-    days = end - scope.first
     try:
-        start = _back(scope.first, months) if months else scope.first - days
-        last = _back(end, months) if months else scope.first
-    except (OverflowError, ValueError):
+        return shifted(Period(scope.first, scope.last + timedelta(days=1)), which)
+    except QuestionError:
         return None
-    return Period(start, last) if OLDEST <= start < last else None
-
-
-def _whole_months(first: date, last: date) -> int:
-    """Count calendar months, 0 where the days are no whole ones."""
-    end = last + timedelta(days=1)
-    if first.day != 1 or end.day != 1:
-        return 0
-    return (end.year - first.year) * 12 + end.month - first.month
-
-
-def _back(day: date, months: int) -> date:
-    """Go back some months; 29 February becomes the 28th."""
-    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
-    longest = calendar.monthrange(year, month + 1)[1]
-    return date(year, month + 1, min(day.day, longest))
 
 
 def asked_of(question: Question, period: Period) -> Question:

@@ -37,7 +37,7 @@ MEMORY = ("memory_avg", "memory_max", "ram_avg", "ram_max")
 FULL = (*VOLUME, *TIMES, *PROCESSOR, *MEMORY)
 QUICK = tuple(name for name in FULL if not name.endswith("_median"))
 MEDIANS = tuple(name for name in FULL if name.endswith("_median"))
-COLUMN_PIXELS = 215
+COLUMN_PIXELS = 190
 DAY = timedelta(days=1)
 
 
@@ -65,7 +65,9 @@ def choose_comparison(key: str, scope: Scope) -> Period | None:
         persist_state="session",
         label_visibility="collapsed",
     )
-    return compare.earlier(scope, chosen) if chosen in names else None
+    if chosen == compare.PREVIOUS:
+        return compare.earlier(scope, compare.PREVIOUS)
+    return compare.earlier(scope, compare.YEAR_BEFORE) if chosen in names else None
 
 
 def ask_earlier(names: Sequence[str], scope: Scope, period: Period | None) -> Earlier | None:

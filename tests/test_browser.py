@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from streamlit_app import places
 from tests import helpers
 from tests.browser import chromium, serving
 from tests.conftest import require
 from tests.server import free_port
 
-PAGES = {"": "Overview", "people": "People", "machines": "Machines", "sizes": "Job sizes"}
+PAGES = {"": "Overview", "queues": "Queues", "waiting": "Waiting", "sizes": "Job sizes"}
 ALL_PAGES = PAGES | {"data": "Data"}
 IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 CHART = "svg.marks"
@@ -43,11 +44,14 @@ def address(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page that remembers what went wrong in it; see `troubles`."""
-    context = browser.new_context(
-        viewport={"width": 1400, "height": 900}, timezone_id="America/New_York"
-    )
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page that remembers what went wrong in it; a test may ask for another browser."""
+    usual = {
+        "viewport": {"width": 1400, "height": 900},
+        "timezone_id": "America/New_York",
+        "locale": "en-GB",
+    }
+    context = browser.new_context(**usual | getattr(request, "param", {}))
     opened = context.new_page()
     opened.set_default_timeout(WAIT)
     found: list[str] = []
@@ -62,7 +66,8 @@ def page(browser: Browser) -> Iterator[Page]:
 def _of_console(message: Any) -> list[str]:
     # Streamlit looks for its server beside the page's path before it looks at the root
     probing = message.location["url"].endswith(("/_stcore/health", "/_stcore/host-config"))
-    return [] if message.type != "error" or probing else [f"console: {message.text}"]
+    url = message.location["url"]
+    return [] if message.type != "error" or probing else [f"console: {message.text} {url}"]
 
 
 def _of_request(request: Any) -> list[str]:
@@ -96,10 +101,11 @@ def test_every_page_shows_its_charts(page: Page, address: str) -> None:
 
 def test_navigation_keeps_the_filter(page: Page, address: str) -> None:
     visit(page, f"{address}/?user=alice")
-    page.get_by_role("link", name="People").click()
-    expect(page.locator("[data-testid=stMain] h1")).to_have_text("People")
-    expect(bars(page, "people_ranking")).to_have_count(1)
-    assert page.url.endswith("/people?user=alice")
+    page.locator("[data-testid=stTopNavSection]", has_text="Where").click()
+    page.locator("[data-testid=stTopNavPopover]").get_by_role("menuitem", name="Queues").click()
+    expect(page.locator("[data-testid=stMain] h1")).to_have_text("Queues")
+    expect(bars(page, "queues_ranking").first).to_be_visible()
+    assert page.url.endswith("/queues?user=alice")
 
 
 def test_a_click_on_a_bar_narrows_every_chart_and_a_link_restores_it(
@@ -130,12 +136,82 @@ def test_a_click_on_a_bar_narrows_every_chart_and_a_link_restores_it(
     assert "?" not in page.url
 
 
-def test_a_table_can_be_downloaded(page: Page, address: str) -> None:
+def test_a_card_can_be_downloaded(page: Page, address: str) -> None:
     visit(page, address)
-    with page.expect_download() as download:
-        page.locator(".st-key-overview_group_csv button").first.click()
-    content = download.value.path().read_text()
-    assert content.startswith('"Group","Core time (core-h)","Executed jobs"\n')
+    begins = {
+        "csv": b'"Group","Core time (core-h)","Executed jobs"\n',
+        "parquet": b"PAR1",
+        "png": b"\x89PNG\r\n",
+        "svg": b"<svg ",
+    }
+    page.locator(".st-key-overview_group_downloads button").first.click()
+    for kind, content in begins.items():
+        with page.expect_download() as download:
+            page.locator(f".st-key-overview_group_{kind} button").click()
+        assert download.value.suggested_filename == f"overview_group.{kind}"
+        assert download.value.path().read_bytes().startswith(content)
+
+
+def test_back_undoes_a_filter(page: Page, address: str) -> None:
+    visit(page, address)
+    users = bars(page, "overview_user")
+    expect(users.nth(1)).to_be_visible()
+    everything = figures(page)
+    users.nth(0).click()
+    expect(users).to_have_count(1)
+    page.wait_for_selector(IDLE)
+    narrowed = figures(page)
+    assert narrowed != everything
+    page.go_back()
+    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(everything)
+    assert "?" not in page.url
+    page.go_forward()
+    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(narrowed)
+    assert "?user=" in page.url
+
+
+def test_a_name_is_found_while_one_types(page: Page, address: str) -> None:
+    visit(page, address)
+    page.locator(".st-key-find input").press_sequentially("ALI")
+    page.locator(".st-key-without_user_alice button").first.click()
+    expect(page.locator(".st-key-chip_not_user")).to_contain_text("without user alice")
+    assert page.url.endswith("?not=user%3Aalice")
+    page.locator(".st-key-chip_not_user button").first.click()
+    expect(page.locator(".st-key-chip_not_user")).to_have_count(0)
+
+
+@pytest.mark.parametrize("page", [{"locale": "fr-FR"}], indirect=True)
+def test_the_language_is_the_browsers_and_can_be_switched(page: Page, address: str) -> None:
+    visit(page, address)
+    title = page.locator("[data-testid=stMain] h1")
+    expect(title).to_have_text("Vue d'ensemble")
+    page.locator(".st-key-pick_language button", has_text="English").click()
+    expect(title).to_have_text("Overview")
+    assert page.url.endswith("?lang=en")
+    visit(page, page.url)
+    expect(title).to_have_text("Overview")
+    page.go_back()
+    expect(title).to_have_text("Vue d'ensemble")
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
+def test_nothing_is_wider_than_a_phone(page: Page, address: str) -> None:
+    for path in ("", "users", "sizes", "data"):
+        visit(page, f"{address}/{path}")
+        wide = page.evaluate("""() => [...document.querySelectorAll('[data-testid=stMain] *')]
+            .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility()
+                && !e.closest('[data-testid=stDataFrame], [data-testid=stButtonGroup], svg'))
+            .map(e => e.className + ' ' + e.dataset.testid)""")
+        assert wide == [], path
+
+
+@pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)
+def test_every_chart_can_be_read_aloud(page: Page, address: str) -> None:
+    """On each page, in the dark theme: the script ends well, and charts have a text."""
+    for path in (place.path for section in places.there().values() for place in section):
+        visit(page, f"{address}/{'' if path == 'overview' else path}")
+        for chart in page.locator("[data-testid=stVegaLiteChart]").all():
+            assert chart.locator("[aria-label]").first.get_attribute("aria-label")
 
 
 def test_months_are_the_same_in_every_time_zone(page: Page, address: str) -> None:
@@ -157,6 +233,7 @@ def test_nothing_is_loaded(page: Page, tmp_path: Path) -> None:
         visit(page, url)
         expect(page.locator("[data-testid=stMain] h1")).to_have_text("Nothing has been loaded yet")
         expect(page.locator("text=pychart load").first).to_be_visible()
+        page.goto("about:blank")  # it would miss the server
 
 
 def test_new_lines_show_while_the_app_runs(page: Page, sample: Path, tmp_path: Path) -> None:
@@ -169,6 +246,7 @@ def test_new_lines_show_while_the_app_runs(page: Page, sample: Path, tmp_path: P
         with accounting.open("ab") as file:
             file.write(lines[-1])
         expect_after_reload(page, f"{len(lines)}")
+        page.goto("about:blank")
 
 
 def expect_after_reload(page: Page, text: str) -> None:

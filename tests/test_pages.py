@@ -1,0 +1,272 @@
+"""The pages of users to nodes, rankings, waiting, efficiency and failures, on odd data too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+import streamlit as st
+
+from clickhouse.connection import Warehouse
+from clickhouse.query import Filter, Period, Question, ask
+from ingest.loader import load_file
+from streamlit_app import cards, compare, filters, forms, i18n, panels, shape, text
+from streamlit_app.entity import SPLITS
+from streamlit_app.warehouse import holder
+from tests import helpers
+from tests.app import app, charts, texts
+
+ENTITIES = {
+    "users": "user",
+    "groups": "group",
+    "metagroups": "metagroup",
+    "projects": "project",
+    "clusters": "cluster",
+    "queues": "queue",
+    "nodes": "node",
+}
+OTHERS = ("overview", "rankings", "waiting", "efficiency", "failures")
+PAGES = (*OTHERS, *ENTITIES)
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "a'b\"c`d",
+    "🐧$x$ *bold* [l](http;//x)",
+    "n" * 300,
+    "{name}",
+)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Iterator[Warehouse]:
+    """The sample, names that may not break anything, and attempts that ended in all ways."""
+    folder = tmp_path_factory.mktemp("pages")
+    lines = [
+        helpers.line(
+            owner=name, group=name, qname=name, hostname=name, project=name, job_number=number,
+            failed=(0, 1, 100, 37, 25)[number], exit_status=(0, 127, 137, 1, 3)[number],
+            slots=number, granted_pe="mpi" if number > 1 else "NONE",
+            start_time=1500000100 if number != 1 else 0, category="-l h_vmem=8G,h_rt=3600",
+        )
+        for number, name in enumerate(HOSTILE)
+    ]  # fmt: skip
+    metagroups = {"lab": {"users": ["alice", HOSTILE[0]]}}
+    with helpers.warehouse(f"chdb://{folder}/db", metagroups=metagroups) as opened:
+        load_file(opened, "live", sample)
+        for cluster, content in (("odd", b"\n".join(lines)), ("single", helpers.line())):
+            file = folder / cluster
+            file.write_bytes(content + b"\n")
+            load_file(opened, cluster, file)
+        st.cache_resource.clear()
+        holder.use(opened)
+        yield opened
+    holder.close()
+    st.cache_resource.clear()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_odd_data(odd: Warehouse, page: str) -> None:
+    at = app(page, cluster=["odd", "live"])
+    assert not at.error
+    assert cards.NO_JOBS not in texts(at)
+    assert charts(at) and all(rows for _, rows in charts(at))
+
+
+@pytest.mark.parametrize(
+    ("page", "locale"),
+    [*((page, "en-GB") for page in PAGES), *((page, "fr-FR") for page in (*OTHERS, "queues"))],
+)
+def test_a_page_of_what_never_started(odd: Warehouse, page: str, locale: str) -> None:
+    with i18n.speaking(locale[:2]):  # the tester formats what is chosen outside of the session
+        at = app(page, locale, cluster="odd", outcome="never started")
+        assert not at.error
+        assert i18n.t(cards.NO_JOBS) in texts(at)
+    assert {metric.value for metric in at.metric} <= {text.MISSING, "0", "1"}
+
+
+@pytest.mark.parametrize(
+    ("page", "name"),
+    [
+        *(("users", name) for name in HOSTILE),
+        *((page, HOSTILE[0]) for page in ("groups", "projects", "queues", "nodes")),
+        ("metagroups", "lab"),
+        ("clusters", "odd"),
+    ],
+)
+def test_one_with_a_hostile_name_in_detail(odd: Warehouse, page: str, name: str) -> None:
+    dimension = ENTITIES[page]
+    at = app(page, **{dimension: name})
+    assert not at.error
+    shown = text.plain(text.short(name))
+    assert at.title[0].value.endswith(shown)
+    answer = ask(odd, Question(("jobs",), filters=(Filter(dimension, (name,)),)))
+    jobs = answer.column("jobs")[0].as_py()
+    assert at.metric[0].value == (text.figure(jobs, "") if jobs else text.MISSING)
+
+
+@pytest.mark.parametrize("dimension", ["user", "queue", "node", "project", "parallel_class"])
+def test_a_filter_narrows_each_page(odd: Warehouse, dimension: str) -> None:
+    values = ask(odd, Question(("jobs",), (dimension,), limit=2)).column(dimension).to_pylist()
+    kept = Filter(dimension, tuple(str(value) for value in values if value))
+    [jobs] = ask(odd, Question(("jobs",), filters=(kept,))).column("jobs").to_pylist()
+    for page in ("overview", "users"):
+        at = app(page, **{dimension: list(kept.values)})
+        drawn = charts(at)[0][1] if page == "overview" else at.dataframe[0].value["jobs"]
+        found = sum(row["value"] for row in drawn) if page == "overview" else sum(drawn)
+        assert found == jobs
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_one_job_is_enough(odd: Warehouse, page: str) -> None:
+    at = app(page, cluster="single", user="ann")
+    assert not at.error
+    assert charts(at)
+    for metric in at.metric:
+        assert "nan" not in metric.value
+
+
+def test_the_form_of_parts_over_time(odd: Warehouse) -> None:
+    at = app("queues", cluster=["live", "odd"])
+    for form, mark in (("bars", "bar"), ("areas", "area"), ("lines", "line"), ("share", "bar")):
+        at.session_state["queues_form"] = form
+        at.run()
+        spec = charts(at)[1][0]
+        assert spec["mark"]["type"] == mark
+        stack = spec["encoding"]["y"].get("stack")
+        assert stack == ("normalize" if form == "share" else None if form == "lines" else "zero")
+
+
+def test_every_figure_ranks_from_either_end(odd: Warehouse) -> None:
+    at = app("nodes")
+    for metric in ("jobs", "memory_avg", "wait_median", "cpu_efficiency"):
+        at.session_state["nodes_metric"] = metric
+        at.session_state["nodes_order"] = "least"
+        at.run()
+        assert not at.exception
+        question = Question((metric,), ("node",), limit=10, ascending=True)
+        known = [v for v in ask(odd, question).column(metric).to_pylist() if v is not None]
+        assert len(charts(at)[0][1]) == len(known)
+
+
+def test_medians_are_added_on_demand(odd: Warehouse) -> None:
+    at = app("users", cluster="live")
+    assert "wait_median" not in at.dataframe[0].value
+    at.toggle(key="users_medians").set_value(True).run()
+    frame = at.dataframe[0].value
+    answer = ask(
+        odd, Question(("wait_median",), ("user",), filters=(Filter("cluster", ("live",)),))
+    )
+    expected = dict(zip(*answer.to_pydict().values(), strict=True))
+    shown = dict(zip(frame["user"], frame["wait_median"], strict=True))
+    for name, seconds in expected.items():
+        assert shown[name].total_seconds() == pytest.approx(seconds, abs=60)
+
+
+def test_codes_are_shown_in_words(odd: Warehouse) -> None:
+    at = app("failures", cluster="odd")
+    names = {row["name"] for _, rows in charts(at) for row in rows if "name" in row}
+    assert {"1: assumedly before job", "37: qmaster enforced h_rt, h_cpu or h_vmem"} <= names
+    assert {"127: command not found", "137: KILL (killed)"} <= names
+
+
+def test_who_could_ask_for_less(odd: Warehouse) -> None:
+    at = app("efficiency", cluster="odd")
+    asked = [rows for spec, rows in charts(at) if rows and "asked" in rows[0]]
+    [of_memory, of_time] = asked
+    # a job has slots × 8 GiB and uses 1 MiB of it; an hour, of which it uses 100 s
+    memory = {row["name"]: row["asked"] for row in of_memory}
+    assert memory[HOSTILE[2]] == 2 * 8
+    assert {row["asked_shown"] for row in of_time} == {"1 h 00 min"}
+
+
+def test_many_lines_are_read_only_when_wanted(
+    odd: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(panels, "LINES_AT_ONCE", 10)
+    at = app("failures", cluster="live")
+    before = len(charts(at))
+    at.button(key="failures_nodes_show").click().run()
+    assert not at.exception
+    assert len(charts(at)) == before + 1
+
+
+SCOPE = filters.Scope(Period(), (), date(2024, 1, 1), date(2024, 12, 31))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "which", "start", "end"),
+    [
+        (date(2018, 1, 1), date(2018, 12, 31), "previous", date(2017, 1, 1), date(2018, 1, 1)),
+        (date(2018, 1, 1), date(2018, 12, 31), "year", date(2017, 1, 1), date(2018, 1, 1)),
+        (date(2018, 3, 1), date(2018, 3, 31), "previous", date(2018, 2, 1), date(2018, 3, 1)),
+        (date(2018, 3, 1), date(2018, 3, 31), "year", date(2017, 3, 1), date(2017, 4, 1)),
+        (date(2018, 3, 5), date(2018, 3, 9), "previous", date(2018, 2, 28), date(2018, 3, 5)),
+        (date(2020, 2, 29), date(2020, 2, 29), "year", date(2019, 2, 28), date(2019, 3, 1)),
+    ],
+)
+def test_the_period_to_compare_with(
+    first: date, last: date, which: str, start: date, end: date
+) -> None:
+    scope = filters.Scope(Period(first), (), first, last)
+    assert compare.earlier(scope, which) == Period(start, end)
+
+
+def test_nothing_is_before_all_time() -> None:
+    assert compare.earlier(SCOPE, compare.PREVIOUS) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "before", "unit", "shown"),
+    [
+        (110.0, 100.0, "h", "+10.0 %"),
+        (50.0, 100.0, "", "-50.0 %"),
+        (72.5, 70.0, "%", "+2.5 pt"),
+        (1.0, 1.0, "s", 0),
+        (1.0, 0.0, "s", None),
+        (None, 3.0, "s", None),
+    ],
+)
+def test_change(now: float | None, before: float | None, unit: str, shown: object) -> None:
+    assert compare.change(now, before, unit) == shown
+
+
+def test_a_node_out_of_line_is_told_from_chance() -> None:
+    rows = {
+        "node": ["a", "b", "c"],
+        "jobs": [1000, 1000, 4],
+        "failed_jobs": [50, 150, 2],
+        "failure_rate": [5.0, 15.0, 50.0],
+    }
+    dotted, odd_ones = forms.outliers(pa.table(rows), "node", "failure_rate", "failed_jobs", 3.0)
+    assert [row["node"] for row in odd_ones] == ["b"]  # two of four jobs say nothing
+    assert dotted.column("kind").to_pylist() == ["in line", "in line", "out of line"]
+
+
+def test_a_calendar_has_every_day_of_the_year() -> None:
+    days = pa.table({"day": pa.array([date(2024, 2, 29)]), "jobs": [7]})
+    rows = forms.calendar(days, "jobs", 2024).to_pylist()
+    assert len(rows) == 366
+    [found] = [row for row in rows if row["value"]]
+    assert (found["step"], found["weekday"], found["shown"]) == ("29 Feb 2024", "Thu", "7")
+    assert found["week"] == date(2024, 2, 25)  # the day before its Monday
+
+
+def test_busy_cores_are_core_hours_over_hours() -> None:
+    steps = [date(2024, 1, 1), date(2024, 2, 1)]
+    table = pa.table({"month": pa.array(steps), "queue": ["q", "q"], "core_hours": [744.0, 1392.0]})
+    [(name, busiest, average)] = forms.busy_cores(table, "queue", SCOPE)
+    assert (name, busiest) == ("q", 2.0)  # 29 days of 24 hours
+    assert average == pytest.approx((744 + 1392) / (366 * 24))
+
+
+def test_shares_have_a_rest() -> None:
+    table = pa.table({"user": ["a", "b"], "jobs": [50, 30]})
+    rows = shape.shares(table, "user", "jobs", (), 100.0).table.to_pylist()
+    assert [row["name"] for row in rows] == ["a  50.0 %", "b  30.0 %", "other  20.0 %"]
+    assert sum(row["value"] for row in rows) == pytest.approx(1)
+
+
+def test_what_each_has_in_detail_exists() -> None:
+    assert set(ENTITIES.values()) <= set(SPLITS)

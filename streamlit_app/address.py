@@ -14,14 +14,14 @@ import streamlit as st
 LANGUAGE, PERIOD, EXCLUDED = "lang", "period", "not"
 MAX_VALUES = 100  # of one parameter
 MAX_LENGTH = 10_000  # characters; the longest line that is accepted has a million
-# A box that is not there at all, for the mouse, the keyboard and screen readers alike.
-_HIDDEN = "<style>[class*=st-key-address_] {display: none}</style>"
 
 
 def carry(box: str, lists: Iterable[str] = (), texts: Iterable[str] = ()) -> None:
-    """Bind parameters to the address: before anything asks for them, and once in each run."""
+    """Bind parameters to the address: before anything asks for them, and once in each run.
+
+    `assets/app.css` hides the box.
+    """
     with st.container(key=f"address_{box}", gap=None):
-        st.html(_HIDDEN)
         for name in lists:
             chosen = st.session_state.get(name) or []
             st.multiselect(name, chosen, key=name, bind="query-params", accept_new_options=True)

@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, cast
 
@@ -27,6 +27,8 @@ MOST_ANSWERS = 2000  # that are kept
 PATIENCE_SECONDS = 0.7  # after which a reader is told that it takes a while
 LOOK_SECONDS = 0.25  # between two looks; then Streamlit can end the run of the script
 STOPPED = "question_stopped"  # of the session state, from the button to the next run
+
+Ask = Callable[[Warehouse, Question], pa.Table]
 
 pool = ThreadPoolExecutor(EMBEDDED_CLIENTS, thread_name_prefix="question")
 
@@ -48,12 +50,12 @@ class _Marked:
 class Run:
     """One question, as it is asked; `waiting` is how many sessions want the answer."""
 
-    def __init__(self, key: tuple[str, str], question: Question) -> None:
+    def __init__(self, key: tuple[str, str], question: Question, ask: Ask) -> None:
         self.key = key
         self.waiting = 0
         self.began = time.monotonic()
         self._mark = uuid.uuid4().hex
-        self.future: Future[pa.Table] = pool.submit(self._ask, question)
+        self.future: Future[pa.Table] = pool.submit(self._answer, question, ask)
 
     @property
     def is_stale(self) -> bool:
@@ -67,7 +69,7 @@ class Run:
         if not self.future.cancel():
             threading.Thread(target=self._kill, name="stop-question", daemon=True).start()
 
-    def _ask(self, question: Question) -> pa.Table:
+    def _answer(self, question: Question, ask: Ask) -> pa.Table:
         return ask(cast(Warehouse, _Marked(holder.get(), self._mark)), question)
 
     def _kill(self) -> None:
@@ -80,7 +82,8 @@ class Run:
 class Answers:
     """The questions that run, and the answers of those that did, the latest ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, ask: Ask = ask) -> None:
+        self._ask = ask
         self._lock = threading.Lock()
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
 
@@ -90,7 +93,7 @@ class Answers:
         with self._lock:
             run = self._runs.get(key)
             if run is None or run.is_stale:
-                run = self._runs[key] = Run(key, question)
+                run = self._runs[key] = Run(key, question, self._ask)
             self._runs.move_to_end(key)
             run.waiting += 1
             self._forget()

@@ -92,7 +92,10 @@ def card(key: str, title: str, table: pa.Table | None, unit: str = "") -> Iterat
 
 def _show_downloads(frame: Frame) -> None:
     with st.popover(
-        t("Download"), icon=":material/download:", type="tertiary", key=f"{frame.key}_downloads"
+        ":material/download:",
+        type="tertiary",
+        key=f"{frame.key}_downloads",
+        help=t("Download the data or the picture"),
     ):
         _download(frame, "CSV", "text/csv", partial(csv_bytes, frame.table))
         _download(frame, "Parquet", "application/vnd.apache.parquet", partial(parquet, frame.table))

@@ -425,7 +425,7 @@ def _show_match(dimension: str, name: str) -> None:
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center"):
         shown = f"{text.plain(text.short(name))}  :gray[{text.label(dimension)}]"
         key = f"{dimension}_{name}"
-        only = st.button(
+        st.button(
             shown,
             key=f"only_{key}",
             type="tertiary",
@@ -434,7 +434,7 @@ def _show_match(dimension: str, name: str) -> None:
             args=(dimension, name, False),
             help=t("Only this one"),
         )
-        without = st.button(
+        st.button(
             t("not"),
             key=f"without_{key}",
             type="tertiary",
@@ -442,13 +442,12 @@ def _show_match(dimension: str, name: str) -> None:
             args=(dimension, name, True),
             help=t("Leave this one out"),
         )
-    if only or without:
-        st.rerun()  # the whole page, not just the search
 
 
 def _found(dimension: str, name: str, exclude: bool) -> None:
     add_to_filter(dimension, name, exclude)
     st.session_state["find"] = ""
+    st.rerun()  # the whole page, not just the search
 
 
 def _show_further() -> None:

@@ -84,6 +84,7 @@ def main() -> None:
     st.set_page_config(
         page_title="PyChartAccounting", page_icon=str(ASSETS / "icon.svg"), layout="wide"
     )
+    st.html(ASSETS / "app.css")
     _choose_language()
     st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")
     page = st.navigation(_pages(), position="top")

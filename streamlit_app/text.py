@@ -131,7 +131,9 @@ def labels(dimension: str) -> str:
 
 def plural(english: str) -> str:
     """Write the plural of an English label, which is a key of the catalogues."""
-    return english + ("" if english == "Slots" else "es" if english.endswith("s") else "s")
+    if english in ("Slots", "Array or not"):
+        return english
+    return english + ("es" if english.endswith("s") else "s")
 
 
 def lower(shown: str) -> str:

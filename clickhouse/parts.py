@@ -83,7 +83,7 @@ def with_unused(warehouse: Warehouse, question: Question) -> pa.Table:
     known = dict.fromkeys(ask(warehouse, ever).column(name).to_pylist())
     known |= dict.fromkeys(configured(warehouse.settings, name, question.filters))
     used = {*found.column(name).to_pylist()}
-    unused = sorted(each for each in known if each not in used)
+    unused = sorted(each for each in known if each and each not in used)
     order = "ascending" if question.ascending else "descending"
     table = pa.concat_tables([found, _nothing(found.schema, name, unused)])
     table = table.sort_by([(question.metrics[0], order), (name, "ascending")])

@@ -68,7 +68,8 @@ def _spread_sql(
     days = f"range(toUInt32(greatest(0, least(day, {{spread_last:Date}}) - {first} + 1)))"
     parts = (
         f"WITH (cluster, day) -> {derived['time']} AS midnight,"
-        " toUInt32(start_time) + start_us / 1e6 AS began, began + wall_seconds AS ended"
+        " toUInt32(start_time) + start_us / 1e6 AS began,"
+        " began + assumeNotNull(wall_seconds) AS ended"
         f" SELECT {columns}slots AS its_slots, ran_day,"
         " if(ran_day <= start_day, began,"
         " least(greatest(midnight(cluster, ran_day), began), ended)) AS since,"

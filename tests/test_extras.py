@@ -1,0 +1,410 @@
+"""What is asked besides an answer: the rest, totals, shares, gaps, what was before, days run on."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from clickhouse import rollups
+from clickhouse.columns import describe
+from clickhouse.compare import compare, compared, earlier, shifted
+from clickhouse.connection import Warehouse
+from clickhouse.dimensions import DIMENSIONS
+from clickhouse.errors import QuestionError
+from clickhouse.extras import Extras, ask_more
+from clickhouse.metrics import METRICS
+from clickhouse.parts import whole, with_unused
+from clickhouse.query import Filter, Period, Question, ask, to_sql
+from clickhouse.series import filled
+from tests import server as servers
+from tests.helpers import CLUSTER, NAMES, load_bytes, warehouse
+from tests.test_rollups import SITE, accounting, questions
+
+ZONE = ZoneInfo("Europe/Paris")
+DAY = timedelta(days=1)
+JOBS = accounting(7, 400)
+CONFIGURED = {
+    **SITE,
+    "clusters": {
+        CLUSTER: SITE["clusters"][CLUSTER].model_copy(
+            update={"queues": ("all.q", "spare.q"), "nodes": ("node9",)}
+        )
+    },
+}
+some = settings(
+    max_examples=25,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module", params=["chdb", "server"])
+def db(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Warehouse]:
+    """One database for all tests here: they only ask."""
+    folder = tmp_path_factory.mktemp("extras")
+    name = f"pychart_test_{os.getpid()}_extras"
+    url = f"chdb://{folder}/db"
+    if request.param == "server":
+        running: servers.RunningServer = request.getfixturevalue("server")
+        url = running.url(name)
+    with warehouse(url, **CONFIGURED) as opened:
+        load_bytes(opened, folder / "accounting", JOBS)
+        rollups.refresh(opened)
+        yield opened
+    if request.param == "server":
+        running.query(f"DROP DATABASE IF EXISTS {name} SYNC")
+
+
+def asked(db: Warehouse, *metrics: str, by: tuple[str, ...] = (), **more: Any) -> list[tuple]:
+    return [tuple(row.values()) for row in ask(db, Question(metrics, by, **more)).to_pylist()]
+
+
+def close(found: object, true: object) -> bool:
+    return found == (pytest.approx(true, rel=1e-9) if isinstance(true, float) else true)
+
+
+# --- the other ones, and the whole ---------------------------------------------------------------
+
+
+def parts(question: Question) -> Question:
+    """The same with the rest summed up, split by what adds up."""
+    single = tuple(name for name in question.dimensions if not DIMENSIONS[name].is_many)
+    if not any(not DIMENSIONS[name].is_time for name in single):
+        single = ("user", *single)[:2]
+    return replace(question, dimensions=single, limit=question.limit or 2, other=True)
+
+
+def test_parts_and_other_are_the_whole(db: Warehouse) -> None:
+    @some
+    @given(questions())
+    def check(question: Question) -> None:
+        some_parts = parts(question)
+        rows = ask(db, some_parts).to_pylist()
+        [total] = ask(db, whole(some_parts)).to_pylist()
+        for name in question.metrics:
+            if METRICS[name].kind == "sum":
+                assert close(float(sum(row[name] for row in rows)), float(total[name])), some_parts
+
+    check()
+
+
+def test_the_other_row_is_what_is_asked_without_the_top(db: Warehouse) -> None:
+    @some
+    @given(questions())
+    def check(question: Question) -> None:
+        question = parts(question)
+        ranked = str(question.ranked)
+        rows = ask(db, question).to_pylist()
+        top = {row[ranked] for row in rows if row["row"] == "part"}
+        names = tuple("" if name is None else str(name) for name in top)
+        rest = replace(
+            question,
+            dimensions=tuple(name for name in question.dimensions if name != ranked),
+            filters=(*question.filters, Filter(ranked, names, exclude=True)),
+            limit=None,
+            other=False,
+        )
+        found = [row for row in rows if row["row"] == "other"]
+        true = ask(db, rest).to_pylist()
+        if not rest.dimensions and not found:
+            assert not ask(db, replace(rest, metrics=("attempts",)))["attempts"][0].as_py()
+            return
+        key = rest.dimensions
+        found_by = {tuple(row[name] for name in key): row for row in found}
+        true_by = {tuple(row[name] for name in key): row for row in true}
+        assert found_by.keys() == true_by.keys(), question
+        for at, row in true_by.items():
+            for name in question.metrics:
+                assert close(found_by[at][name], row[name]), (question, name)
+
+    check()
+
+
+def test_names_keep_themselves_in_any_period(db: Warehouse) -> None:
+    top = Question(("core_hours",), ("user", "year"), limit=2, other=True)
+    kept = [*dict.fromkeys(n for n in ask(db, top)["user"].to_pylist() if n is not None)]
+    named = replace(top, limit=None, names=tuple(kept))
+    assert ask(db, named).to_pylist() == ask(db, top).to_pylist()
+
+
+def test_other_of_what_lines_have_several_of_is_what_is_not_shown(db: Warehouse) -> None:
+    for name in ("metagroup", "flag"):
+        every = asked(db, "jobs", "core_hours", by=(name,))
+        top = asked(db, "jobs", "core_hours", by=(name,), limit=1, other=True)
+        assert top[0][:3] == every[0]
+        for column in (1, 2):
+            assert top[1][column] == pytest.approx(sum(row[column] for row in every[1:]))
+
+
+def test_an_extra_takes_no_more_queries(db: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked_sql: list[str] = []
+    arrow = db.arrow
+    monkeypatch.setattr(db, "arrow", lambda sql, given: asked_sql.append(sql) or arrow(sql, given))
+    question = Question(
+        ("jobs",), ("month", "user"), Period.parse("2018"), limit=2, other=True, rows_behind=True
+    )
+    ask(db, question)
+    assert len(asked_sql) == 1
+    ask_more(db, question, Extras(fill=True, versus="year", share=True))
+    assert len(asked_sql) == 1 + 3
+
+
+def test_a_total_and_shares_of_it(db: Warehouse) -> None:
+    question = Question(("jobs", "wait_avg", "users"), ("user",), limit=2, other=True)
+    rows = ask_more(db, question, Extras(share=True, total=True)).to_pylist()
+    assert [row["row"] for row in rows] == ["part", "part", "other", "total"]
+    total = asked(db, "jobs", "wait_avg", "users")[0]
+    assert tuple(rows[-1].values())[1:4] == total
+    assert sum(row["jobs"] for row in rows[:-1]) == total[0]
+    assert [row["jobs_share"] for row in rows] == [100 * row["jobs"] / total[0] for row in rows]
+    nothing = replace(question, filters=(Filter("user", ("nobody",)),))
+    [none] = ask_more(db, nothing, Extras(share=True, total=True)).to_pylist()
+    assert (none["jobs"], none["wait_avg"], none["row"]) == (0, None, "total")
+
+
+def test_bottom_lists_know_what_was_never_used(db: Warehouse) -> None:
+    def bottom(by: str, **more: Any) -> list[tuple]:
+        question = Question(("jobs", "wait_avg"), (by,), ascending=True, limit=3, **more)
+        return [tuple(row.values()) for row in with_unused(db, question).to_pylist()]
+
+    assert bottom("queue")[0] == ("spare.q", 0, None)  # in the settings, and in no line
+    assert [name for name, *_ in bottom("node")][0] == "node9"
+    year = Period.parse("2030")
+    assert [row[:2] for row in bottom("queue", period=year)] == [
+        ("all.q", 0), ("long.q", 0), ("spare.q", 0),
+    ]  # fmt: skip
+    assert {name for name, *_ in bottom("sub_cluster", period=year)} == {"long", "old"}
+    elsewhere = (Filter("cluster", (CLUSTER,), exclude=True),)
+    assert bottom("queue", filters=elsewhere) == []
+    assert bottom("queue", filters=(Filter("queue", ("spare.q", "x")),)) == [("spare.q", 0, None)]
+    rows = with_unused(db, Question(("jobs",), ("queue",), rows_behind=True)).to_pylist()
+    assert rows[-1] == {"queue": "spare.q", "jobs": 0, "jobs_rows": 0, "jobs_rows_share": None}
+
+
+# --- no gaps -------------------------------------------------------------------------------------
+
+
+def test_every_step_of_the_period_is_there(db: Warehouse) -> None:
+    steps = {
+        ("year",): 3, ("quarter",): 12, ("month",): 36, ("week",): 158, ("day",): 1095,
+        ("academic_year",): 4, ("weekday",): 7, ("hour",): 24, ("year", "month"): 36,
+        ("month", "weekday"): 252, ("weekday", "hour"): 168, ("month", "day"): 1095,
+    }  # fmt: skip
+    period = Period.parse("2017..2019")
+    for by, count in steps.items():
+        question = Question(("jobs", "wait_avg", "users"), by, period, rows_behind=True)
+        answer = ask(db, question)
+        found = filled(question, answer).to_pylist()
+        assert len(found) == len({tuple(row[name] for name in by) for row in found}) == count, by
+        there = answer.to_pylist()
+        assert [row for row in found if row in there] == there, by
+        for row in found:
+            if row not in there:
+                assert (row["jobs"], row["wait_avg"], row["users"]) == (0, None, 0), by
+                assert (row["wait_avg_rows"], row["wait_avg_rows_share"]) == (0, None)
+    by_user = Question(("jobs",), ("user", "month"), period, limit=2, other=True)
+    assert filled(by_user, ask(db, by_user)).num_rows == 3 * 36
+
+
+def test_open_periods_are_filled_as_far_as_the_answer_goes(db: Warehouse) -> None:
+    question = Question(("jobs",), ("month",), filters=(Filter("user", ("ann",)),))
+    months = filled(question, ask(db, question))["month"].to_pylist()
+    assert months[0] == ask(db, question)["month"][0].as_py()
+    assert all((b - a).days in range(28, 32) for a, b in zip(months, months[1:], strict=False))
+    nothing = replace(question, filters=(Filter("user", ("nobody",)),))
+    assert filled(nothing, ask(db, nothing)).num_rows == 0
+    years = Question(("jobs",), ("academic_year",))
+    assert filled(years, ask(db, years), 9).to_pylist() == ask(db, years).to_pylist()
+
+
+# --- what was before -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("period", "to", "before"),
+    [
+        ("2018", "previous", "2017"),
+        ("2018-03", "previous", "2018-02"),
+        ("2018-01..2018-03", "previous", "2017-10..2017-12"),
+        ("2018-03-10..2018-03-12", "previous", "2018-03-07..2018-03-09"),
+        ("2018-03", "year", "2017-03"),
+        ("2020-02-29", "year", "2019-02-28..2019-02-28"),
+        ("2018-03-10..2018-03-12", "year", "2017-03-10..2017-03-12"),
+    ],
+)
+def test_the_period_before_is_as_long(period: str, to: Any, before: str) -> None:
+    assert shifted(Period.parse(period), to) == Period.parse(before)
+
+
+@pytest.mark.parametrize("period", ["all", "2018..", "..2018", "0001"])
+def test_a_period_without_one_before_is_refused(period: str) -> None:
+    with pytest.raises(QuestionError, match="a beginning and an end|no period before"):
+        shifted(Period.parse(period))
+
+
+@pytest.mark.parametrize("to", ["previous", "year"])
+def test_what_was_before_is_what_was_asked_then(db: Warehouse, to: Any) -> None:
+    period = Period.parse("2018-02..2018-03")
+    metrics = ("jobs", "wait_avg", "core_hours")
+    then = {
+        row[0]: row[1:] for row in asked(db, *metrics, by=("user",), period=shifted(period, to))
+    }
+    now = {row[0]: row[1:] for row in asked(db, *metrics, by=("user",), period=period)}
+    rows = compare(db, Question(metrics, ("user",), period), to).to_pylist()
+    assert {row["user"] for row in rows} == now.keys() | then.keys()
+    for row in rows:
+        was, figures = then.get(row["user"], (0, None, 0)), now.get(row["user"], (0, None, 0))
+        assert tuple(row[name] for name in metrics) == figures
+        assert tuple(row[f"{name}_previous"] for name in metrics) == was
+        assert row["jobs_change"] == figures[0] - was[0]
+        expected = pytest.approx(100 * (figures[0] - was[0]) / was[0]) if was[0] else None
+        assert row["jobs_change_percent"] == expected
+
+
+def test_the_top_is_compared_with_itself(db: Warehouse) -> None:
+    period = Period.parse("2018-02")
+    question = Question(("jobs", "users"), ("user",), period, limit=2, other=True)
+    rows = compare(db, question).to_pylist()
+    before = shifted(period)
+    for row in rows:
+        kept = Filter("user", tuple(each["user"] for each in rows[:2]), exclude=True)
+        if row["row"] == "part":
+            kept = Filter("user", (row["user"],))
+        [(jobs, users)] = asked(db, "jobs", "users", period=before, filters=(kept,))
+        assert (row["jobs_previous"], row["users_previous"]) == (jobs, users)
+    assert [row["row"] for row in rows] == ["part", "part", "other"]
+
+
+def test_times_are_compared_with_those_before() -> None:
+    """Days by their date, other steps by their place; what has no counterpart says so."""
+    import pyarrow as pa
+
+    def beside(name: str, period: str, to: Any, now: Any, before: Any) -> list[tuple]:
+        question = Question(("jobs",), (name,), Period.parse(period))
+        tables = [
+            pa.table({name: pa.array(at), "jobs": pa.array([*jobs], pa.uint64())})
+            for at, jobs in (zip(*now, strict=True), zip(*before, strict=True))
+        ]
+        found = compared(question, *tables, to).to_pylist()
+        return [(row[name], row["jobs"], row["jobs_previous"]) for row in found]
+
+    leap = [(date(2020, 2, 28), 1), (date(2020, 2, 29), 2), (date(2020, 3, 1), 3)]
+    year = [(date(2019, 2, 28), 5), (date(2019, 3, 1), 6), (date(2019, 3, 2), 7)]
+    assert beside("day", "2020", "year", leap, year) == [
+        (date(2020, 2, 28), 1, 5),
+        (date(2020, 2, 29), 2, None),
+        (date(2020, 3, 1), 3, 6),
+        (date(2020, 3, 2), 0, 7),
+    ]
+    months = beside(
+        "month", "2018-04..2018-06", "previous",
+        [(date(2018, 4, 1), 1)], [(date(2018, 1, 1), 4), (date(2018, 3, 1), 6)],
+    )  # fmt: skip
+    assert months == [(date(2018, 4, 1), 1, 4), (date(2018, 6, 1), 0, 6)]
+    assert beside("year", "2018", "year", [(2018, 1)], [(2017, 2)]) == [(2018, 1, 2)]
+
+
+def test_everything_at_once(db: Warehouse) -> None:
+    question = Question(
+        ("core_hours", "wait_avg"), ("month", "queue"), Period.parse("2018-01..2018-03"), limit=1,
+        other=True, rows_behind=True,
+    )  # fmt: skip
+    extras = Extras(fill=True, versus="previous", share=True, total=True)
+    answer = ask_more(db, question, extras)
+    rows = answer.to_pylist()
+    assert len(rows) == 3 * 2 + 1
+    sums = [sum(row[name] or 0 for row in rows[:-1]) for name in ("core_hours", "core_hours_share")]
+    assert sums == pytest.approx([rows[-1]["core_hours"], 100])
+    for name in answer.column_names:
+        assert name == "row" or describe(name).label != name
+    before = ask(db, whole(earlier(question, answer.slice(0, 6)))).to_pylist()[0]
+    assert rows[-1]["core_hours_previous"] == before["core_hours"]
+
+
+# --- wall time on the days that jobs ran ---------------------------------------------------------
+
+
+def ran_on(content: bytes) -> dict[tuple[str, date], float]:
+    """Wall seconds by owner and day, cut at midnight in Paris, from the lines alone."""
+    found: dict[tuple[str, date], float] = defaultdict(float)
+    for text in content.decode().splitlines():
+        fields = dict(zip(NAMES, text.split(":"), strict=True))
+        start, end = int(fields["start_time"]), int(fields["end_time"])
+        if fields["pe_taskid"] != "NONE" or start == 0 or end < start:
+            continue
+        while start < end:
+            day = datetime.fromtimestamp(start, UTC).astimezone(ZONE).date()
+            after = datetime.combine(day + DAY, datetime.min.time(), ZONE)
+            until = min(end, int(after.timestamp()))
+            found[fields["owner"], day] += until - start
+            start = until
+    return dict(found)
+
+
+def test_spread_wall_time_is_what_ran_on_each_day(db: Warehouse) -> None:
+    true = ran_on(JOBS)
+    question = Question(("wall_hours",), ("user", "day"), booked="spread")
+    found = {
+        (row["user"], row["day"]): row["wall_hours"] * 3600 for row in ask(db, question).to_pylist()
+    }
+    assert {at: seconds for at, seconds in found.items() if seconds} == pytest.approx(
+        true, rel=1e-12
+    )
+    period = Period(date(2018, 1, 10), date(2018, 2, 3))
+    [(hours,)] = asked(db, "wall_hours", period=period, booked="spread")
+    inside = sum(s for (_, day), s in true.items() if date(2018, 1, 10) <= day < date(2018, 2, 3))
+    assert hours * 3600 == pytest.approx(inside, rel=1e-12)
+    monday = sum(s for (_, day), s in true.items() if day.isoweekday() == 1)
+    filters = (Filter("weekday", ("1",)),)
+    assert asked(db, "wall_hours", filters=filters, booked="spread") == [
+        (pytest.approx(monday / 3600, rel=1e-12),)
+    ]
+
+
+def test_spread_days_add_up_to_what_is_booked_at_the_end(db: Warehouse) -> None:
+    metrics = ("wall_hours", "core_hours", "lost_core_hours")
+    for by in ("cluster", "user", "parallel_class", "slots", "outcome", "sub_cluster"):
+        booked = {row[0]: row[1:] for row in asked(db, *metrics, by=(by,))}
+        spread = {row[0]: row[1:] for row in asked(db, *metrics, by=(by,), booked="spread")}
+        for name, figures in spread.items():
+            assert figures == pytest.approx(booked[name], rel=1e-12), (by, name)
+        assert set(booked) - set(spread) <= {n for n, figures in booked.items() if not any(figures)}
+    by_month = asked(db, *metrics, by=("month", "parallel_class"), booked="spread")
+    for number in range(3):
+        total = asked(db, metrics[number])[0][0]
+        assert sum(row[2 + number] for row in by_month) == pytest.approx(total, rel=1e-12)
+
+
+def test_spread_periods_add_up(db: Warehouse) -> None:
+    """Of each class apart: the nodes of an attempt are told by lines of other days."""
+    months = [Period(date(2017, 11, 1), date(2018, 1, 20)), Period(date(2018, 1, 20), None)]
+    for name in ("parallel_class", "academic_year"):
+        every = dict(asked(db, "core_hours", by=(name,), booked="spread"))
+        found: dict[Any, float] = defaultdict(float)
+        for period in months:
+            for value, hours in asked(db, "core_hours", by=(name,), booked="spread", period=period):
+                found[value] += hours
+        assert found == pytest.approx(every, rel=1e-12)
+
+
+def test_spread_metagroups_and_cores_in_use(db: Warehouse) -> None:
+    booked = dict(asked(db, "core_hours", by=("metagroup",)))
+    assert dict(asked(db, "core_hours", by=("metagroup",), booked="spread")) == pytest.approx(
+        booked
+    )
+    period = Period.parse("2018-01")
+    [(hours, cores)] = asked(db, "core_hours", "cores_in_use", period=period, booked="spread")
+    assert cores == pytest.approx(hours / 24 / 31)
+    assert to_sql(db, Question(("core_hours",), booked="spread"))[2].tables == ("lines",)

@@ -16,22 +16,24 @@ def select(
     parameter: str,
     options: Sequence[str],
     shown: Callable[[str], str] = str,
+    usual: str | None = None,
     widget: Callable[..., Any] = st.selectbox,
     **looks: Any,  # noqa: ANN401 - what the widget takes
 ) -> str:
-    """Draw a choice among options, of which the first one is what no parameter means."""
+    """Draw a choice among options; without a parameter it is the `usual` one, else the first."""
+    usual = options[0] if usual is None else usual
     asked = address.get(parameter)
-    key = _begin(parameter, asked if asked in options else options[0])
+    key = _begin(parameter, asked if asked in options else usual)
     widget(
         label,
         options,
         key=key,
         format_func=shown,
-        on_change=partial(_keep, parameter, key, options[0]),
+        on_change=partial(_keep, parameter, key, usual),
         **looks,
     )
     chosen = st.session_state[key]
-    return str(chosen) if chosen in options else options[0]
+    return str(chosen) if chosen in options else usual
 
 
 def text_input(label: str, parameter: str, **looks: Any) -> str:  # noqa: ANN401

@@ -48,7 +48,7 @@ SECTIONS: dict[str, tuple[Place, ...]] = {
         Place("failures.py", mark("Failures"), "error_outline", "failures"),
     ),
     mark("Look closer"): (
-        Place("jobs.py", mark("Jobs"), "manage_search", "jobs", ("job", "find", "sort")),
+        Place("jobs.py", mark("Jobs"), "manage_search", "jobs", ("job", "search", "sort")),
         Place(
             "explore.py",
             mark("Explore"),

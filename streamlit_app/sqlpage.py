@@ -118,9 +118,9 @@ def show_schema() -> None:
         hide_index=True,
         height=470,
         column_config={
-            "column": st.column_config.Column(t("Column"), width="small", pinned=True),
+            "column": st.column_config.Column(t("Column"), width=130, pinned=True),
+            "meaning": st.column_config.Column(t("Meaning"), width=230),
             "unit": st.column_config.Column(t("Unit"), width=60),
-            "meaning": st.column_config.Column(t("Meaning"), width="large"),
             "type": st.column_config.Column(t("Type"), width="medium"),
         },
         alt=t("Columns of {view}", view=view),
@@ -138,8 +138,8 @@ def columns_of(view: str) -> pa.Table:
     return pa.table(
         {
             "column": [name for name, _ in found],
-            "unit": [each.unit if each else "" for each in known],
             "meaning": meanings,
+            "unit": [each.unit if each else "" for each in known],
             "type": [kind for _, kind in found],
         }
     )

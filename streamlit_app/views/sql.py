@@ -30,7 +30,7 @@ def show() -> None:
             seconds=min(MOST_SECONDS, holder.get().settings.query_seconds),
         )
     )
-    left, right = st.columns([5, 2], gap="large")
+    left, right = st.columns([5, 3], gap="medium")
     with right:
         sqlpage.show_schema()
     with left:
@@ -48,6 +48,7 @@ def _editor() -> None:
     if st.session_state.get(key) is None or st.session_state.get("sql_seen") != address.get("sql"):
         st.session_state[key] = address.get("sql") or sqlpage.FIRST
         st.session_state["sql_seen"] = address.get("sql")
+    st.html("<style>.st-key-pick_sql textarea {font-family: monospace}</style>")
     st.text_area(t("Statement"), key=key, height=200, label_visibility="collapsed")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.button(

@@ -138,7 +138,9 @@ def _shares(key: str, choice: Choice, table: pa.Table, totals: pa.Table) -> None
     dimension = choice.dimension
     metric = choice.metric if choice.metric in shape.ADDITIVE else DEFAULT_METRIC
     title = t("{figure}, shares", figure=text.label(metric))
-    first = table.take(_largest(table, dimension, metric)).select([dimension, metric, "jobs"])
+    first = table.take(pa.array(_largest(table, dimension, metric), pa.int64())).select(
+        [dimension, metric, "jobs"]
+    )
     whole = totals.column(metric)[0].as_py() if has_whole(metric, dimension) else None
     shares_panel(f"{key}_shares", title, dimension, metric, first, (), whole)
 

@@ -49,7 +49,7 @@ def show(scope: Scope) -> None:
     band_panel("waiting_time", title, per_step, BAND, scope)
     left, right = st.columns(2)
     with left:
-        most = queues.take(_most(queues)).select(["queue", *ASKED])
+        most = queues.take(pa.array(_most(queues), pa.int64())).select(["queue", *ASKED])
         spans_panel("waiting_queue", t("Median to 90 %, by queue"), "queue", BAND, most)
     with right:
         title = t("Median to 90 %, by slots")

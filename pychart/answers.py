@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -42,6 +43,12 @@ def write(format_name: str, question: Question, answer: pa.Table, output: Path |
             _write_parquet(question, answer, file.buffer)
         else:
             WRITERS[format_name](question, answer, file)
+
+
+def note(question: Question) -> str | None:
+    """Say on which days wall time was counted; None where there is none in the answer."""
+    told = any(METRICS[name].can_spread for name in question.metrics)
+    return BOOKED[question.booked] if told else None
 
 
 def check_format(format_name: str, output: Path | None) -> None:
@@ -95,7 +102,7 @@ def _metadata(name: str) -> dict[str, str]:
 
 def _write_table(question: Question, answer: pa.Table, file: TextIO) -> None:
     names = [name for name in answer.column_names if name != columns.ROW]
-    table = Table(caption=_caption(question), caption_justify="left")
+    table = Table(caption=note(question), caption_justify="left")
     for name in names:
         is_name = name in DIMENSIONS
         table.add_column(str(columns.describe(name)), justify="left" if is_name else "right")
@@ -108,21 +115,14 @@ def _write_table(question: Question, answer: pa.Table, file: TextIO) -> None:
     Console(width=width, file=file).print(table)
 
 
-def _caption(question: Question) -> str | None:
-    """Say on which days wall time was counted, where it was."""
-    told = any(METRICS[name].can_spread for name in question.metrics)
-    return BOOKED[question.booked] if told else None
-
-
 def _write_bars(question: Question, answer: pa.Table, file: TextIO) -> None:
     """Draw a block of bars for each metric, as long as the terminal is wide."""
     rows = answer.to_pylist()
     rows = [row for row in rows if row.get(columns.ROW) != columns.TOTAL]
     labels = [", ".join(_labels(question, row)) or "all" for row in rows]
     for name in question.metrics:
-        heading = str(columns.describe(name))
-        caption = BOOKED[question.booked] if METRICS[name].can_spread else ""
-        print(f"{heading}, {caption}" if caption else heading, file=file)
+        said = note(replace(question, metrics=(name,)))
+        print(", ".join(filter(None, (str(columns.describe(name)), said))), file=file)
         for line in _bars(labels, [row[name] for row in rows], name):
             print(line, file=file)
 

@@ -233,6 +233,8 @@ def ask(
     with open_current(context.obj) as warehouse:
         answer = ask_more(warehouse, question, extras)
         answers.write(format_name, question, answer, output)
+        if spread and format_name in ("csv", "json"):  # which have no place for it
+            print(answers.note(question), file=sys.stderr)
         if explained:
             print(explain_question(warehouse, question), file=sys.stderr)
 

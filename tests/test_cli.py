@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tests import server as servers
@@ -107,11 +108,50 @@ def test_the_interface_is_in_default_of_the_embedded_engine(tmp_path: Path) -> N
             assert one(db, f"SELECT count() FROM default.{name}") == 0
 
 
+def test_ask_with_everything(database_url: str, sample: Path, tmp_path: Path) -> None:
+    on(database_url, "load", sample)
+    file = tmp_path / "answer.csv"
+    asked = on(
+        database_url, *"ask --metric core_hours --by day --by queue --top 1 --other --fill".split(),
+        *"--compare previous --share --total --spread --period 2026-11-20..2026-11-23".split(),
+        *"--where slots=1..8 --where wait>=0 --format csv --output".split(), file,
+    )  # fmt: skip
+    assert asked.returncode == 0, asked.stderr
+    assert (asked.stdout, asked.stderr.decode()) == (
+        b"", "wall time spread over the days that jobs ran\n",
+    )  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(file.read_text())))
+    assert list(rows[0]) == [
+        "day", "queue", "core_hours", "core_hours_previous", "core_hours_change",
+        "core_hours_change_percent", "core_hours_share", "row",
+    ]  # fmt: skip
+    assert [(row["day"], row["row"]) for row in rows[::2]] == [
+        *((f"2026-11-{day}", "part") for day in (20, 21, 22, 23)), ("", "total"),
+    ]  # fmt: skip
+    assert sum(float(row["core_hours_share"]) for row in rows[:-1]) == pytest.approx(100)
+    parquet = on(database_url, *"ask --metric jobs --by user --format parquet".split())
+    table = pq.read_table(io.BytesIO(parquet.stdout))
+    assert table.schema.field("jobs").metadata[b"label"] == b"Executed jobs"
+    never = on(database_url, *"ask --metric jobs --by user --bottom 1 --unused".split(),
+               *"--period 2030 --rows --format json".split())  # fmt: skip
+    assert json.loads(never.stdout) == [
+        {"user": "alice", "jobs": 0, "jobs_rows": 0, "jobs_rows_share": None}
+    ]
+
+
 USAGE = {
     "unknown metric": (["ask", "--metric", "cost"], "unknown metric 'cost'; there are jobs,"),
     "unknown dimension": (["ask", "--metric", "jobs", "--by", "owner"], "unknown dimension"),
     "bad period": (["ask", "--metric", "jobs", "--period", "soon"], "period 'soon' is none of"),
     "bad filter": (["ask", "--metric", "jobs", "--where", "x"], "'x' is not of the form"),
+    "bad range": (["ask", "--metric", "jobs", "--where", "user>=a"], "no range can be taken"),
+    "bad comparison": (["ask", "--metric", "jobs", "--compare", "x"], "none of previous, year"),
+    "nothing to compare": (["ask", "--metric", "jobs", "--compare", "year"], "needs a period"),
+    "no gaps": (["ask", "--metric", "jobs", "--by", "user", "--fill"], "only a split by time"),
+    "no share": (["ask", "--metric", "wait_avg", "--share"], "no share can be had of wait_avg"),
+    "no names": (["ask", "--metric", "jobs", "--by", "year", "--unused"], "one dimension with"),
+    "no top": (["ask", "--metric", "jobs", "--by", "user", "--other"], "other needs a limit"),
+    "no spread": (["ask", "--metric", "jobs", "--spread"], "jobs cannot be spread over days"),
     "bad format": (["ask", "--metric", "jobs", "--format", "xls"], "'xls' is none of table,"),
     "unknown option": (["load", "--quickly", "f"], "No such option: --quickly"),
     "nothing to load": (["load"], "Missing argument 'files'"),

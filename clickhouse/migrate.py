@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 
 from clickhouse.connection import Warehouse
@@ -215,7 +216,9 @@ def _remember(warehouse: Warehouse, done: list[Statement]) -> list[str]:
     return [statement.name for statement in done]
 
 
+@cache
 def _statements(folder: str) -> list[Statement]:
+    """Read once: new files beneath a running process must not meet its old code."""
     entries = files("clickhouse").joinpath(folder).iterdir()
     found = sorted(
         (entry for entry in entries if ".sql" in entry.name), key=lambda entry: entry.name

@@ -26,6 +26,14 @@ def test_a_second_run_changes_nothing(database_url: str) -> None:
     assert tables >= CONTRACT
 
 
+def test_an_upgrade_beneath_a_running_process_leaves_it_as_it_was(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with warehouse(database_url) as db:
+        monkeypatch.setattr(migrations, "files", lambda _: tmp_path)
+        assert migrate(db) == []
+
+
 def test_files_are_numbered_and_hold_one_statement() -> None:
     for statements in (schema(), parser(), views(Settings())):
         numbers = [each.number for each in statements]

@@ -21,17 +21,20 @@ import statistics
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.browser import chromium, offered, serving, wait_complete
+from streamlit_app import places
+from streamlit_app.places import Place
+from tests.browser import chromium, click_page, serving, wait_complete
 
 THINK_SECONDS = 2.0
 MAX_MESSAGE = 2**28
+RESTING = ("sql", "data")  # from one of these, another page is clicked
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 
 # --- pages ---
@@ -61,13 +64,23 @@ def open_page(page: Page, url: str) -> float:
     return complete(page, began)
 
 
-def click(page: Page, path: str) -> float:
+def click(page: Page, section: str, place: Place) -> float:
     """Go to a page by the navigation."""
     began = time.monotonic()
-    page.locator(f"[data-testid=stSidebarNavLink][href$='/{path}']").first.click()
-    page.wait_for_url(lambda url: url.split("?")[0].rstrip("/").endswith(path), timeout=60_000)
-    page.wait_for_timeout(20)
-    return complete(page, began) - 0.02
+    click_page(page, section, place)
+    page.wait_for_url(lambda url: path_of(url) == address_of(place), timeout=60_000)
+    title = page.locator("[data-testid=stMain] h1")
+    expect(title).to_have_text(place.title, timeout=60_000)
+    return complete(page, began)
+
+
+def path_of(url: str) -> str:
+    return urlsplit(url).path.strip("/")
+
+
+def address_of(place: Place) -> str:
+    """Give the path of a page; that of the first one is empty."""
+    return "" if place is next(places.every()) else place.path
 
 
 def choose_year(page: Page, year: int) -> float:
@@ -81,6 +94,19 @@ def choose_year(page: Page, year: int) -> float:
     return complete(page, began)
 
 
+def visit(page: Page, url: str, section: str, place: Place, years: list[int], runs: int) -> Visits:
+    """Visit one page again and again."""
+    visits, here = Visits(), f"{url}/{address_of(place)}"
+    visits.cold = open_page(page, here)
+    visits.paint = float(page.evaluate(PAINTED) or 0.0) / 1000
+    for run in range(runs):
+        visits.opened.append(open_page(page, here))
+        visits.filtered.append(choose_year(page, years[run % len(years)]))
+        open_page(page, f"{url}/{RESTING[place.path == RESTING[0]]}")
+        visits.clicked.append(click(page, section, place))
+    return visits
+
+
 def time_pages(url: str, years: list[int], runs: int) -> dict[str, Visits]:
     """Visit each page in one browser."""
     program = shutil.which("chromium")
@@ -89,18 +115,9 @@ def time_pages(url: str, years: list[int], runs: int) -> dict[str, Visits]:
     found: dict[str, Visits] = {}
     with chromium(program) as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        paths = offered(page, url)
-        for path in paths:
-            visits = found[path or "overview"] = Visits()
-            visits.cold = open_page(page, f"{url}/{path}")
-            visits.paint = float(page.evaluate(PAINTED) or 0.0) / 1000
-            others = [other for other in paths if other != path]
-            for run in range(runs):
-                visits.opened.append(open_page(page, f"{url}/{path}"))
-                visits.filtered.append(choose_year(page, years[run % len(years)]))
-                if path and others:
-                    open_page(page, f"{url}/{others[-1]}")
-                    visits.clicked.append(click(page, path))
+        for section, of_section in places.SECTIONS.items():
+            for place in of_section:
+                found[place.path] = visit(page, url, section, place, years, runs)
     return found
 
 

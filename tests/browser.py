@@ -11,6 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from streamlit_app.places import Place
 from tests.server import free_port
 
 FLAGS = [
@@ -65,9 +66,11 @@ def wait_complete(page: Page, milliseconds: float = 60_000) -> None:
     page.wait_for_function(COMPLETE, timeout=milliseconds, polling=10)
 
 
-def offered(page: Page, address: str) -> list[str]:
-    """List the paths of the pages in the navigation; the first one's is ''."""
-    page.goto(address)
-    wait_complete(page)
-    links = page.locator("[data-testid=stSidebarNavLink]").all()
-    return [str(link.get_attribute("href")).removeprefix(address).strip("/") for link in links]
+def click_page(page: Page, section: str, place: Place) -> None:
+    """Go to a page by the navigation, in English."""
+    if not section:
+        page.locator("[data-testid=stTopNavLinkContainer] a", has_text=place.title).click()
+        return
+    page.locator("[data-testid=stTopNavSection]", has_text=section).click()
+    menu = page.locator("[data-testid=stTopNavPopover]")
+    menu.get_by_role("menuitem", name=place.title, exact=True).click()

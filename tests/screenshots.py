@@ -12,11 +12,13 @@ from typing import Literal
 from playwright.sync_api import Browser
 
 from pychart.demo_site import write_demo_site
+from streamlit_app import places
 from tests import helpers
-from tests.browser import chromium, offered, serving, wait_complete
+from tests.browser import chromium, serving, wait_complete
 
 FOLDER = Path(__file__).parent.parent / "docs" / "screenshots"
 JOBS, YEARS, SEED, LAYOUT = 200_000, 8, 1, "45"
+FIRST = "overview.py"  # is at /
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTH, HEIGHT, TALLEST = 1400, 900, 2400  # pixels
 # what scrolls is the page's own box: a window as tall as it shows everything
@@ -29,14 +31,14 @@ def take(browser: Browser, address: str, theme: Literal["light", "dark"], folder
         viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme, locale="en-GB"
     )
     page = context.new_page()
-    for path in offered(page, address):
+    for place in places.every():
         page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
-        page.goto(f"{address}/{path}")
+        page.goto(f"{address}/{place.path}" if place.file != FIRST else address)
         wait_complete(page)
         height = min(TALLEST, max(HEIGHT, int(page.evaluate(CONTENT))))
         page.set_viewport_size({"width": WIDTH, "height": height})
         page.wait_for_timeout(700)  # charts grow into the room
-        page.screenshot(path=folder / f"{path or 'overview'}-{theme}.png")
+        page.screenshot(path=folder / f"{place.path}-{theme}.png")
     context.close()
 
 

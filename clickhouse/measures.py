@@ -6,7 +6,10 @@ line's value, and over a rollup, where it is that of many.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+from clickhouse.codes import FLAGS
 
 MONTHS_PER_REFRESH = 2_500  # a build is its refresh times this, plus the month, counted from 1970
 
@@ -64,6 +67,74 @@ MEASURES: dict[str, Measure] = {
     "rss_max": Measure("Float64", "toFloat64(ru_maxrss)", "max", "jobs"),
 }
 
+
+@dataclass(frozen=True)
+class Quantity:
+    """Values whose distribution is asked for: `sql`, of each line that meets `condition`.
+
+    Rows have it as two columns: a value, and how many lines have it. Rollups have values rounded
+    to multiples of `step`, SQL over {x}, of which half is at most 1 % of any value.
+    """
+
+    sql: str
+    condition: str
+    step: str
+
+    def rounded_sql(self, value: str) -> str:
+        """Write a value as rollups have it."""
+        step = self.step.replace("{x}", value)
+        return f"toFloat32(round({value} / ({step})) * ({step}))"
+
+
+# Seven binary digits: whole numbers up to 128 stay as they are, others change by 0.8 % at most.
+_BINARY = "exp2(floor(log2(greatest({x}, 1e-6))) - 6)"
+# Divisors of minutes, hours and days where these are long enough, so that a job that was stopped at
+# its limit keeps its length. Each is the step of values from the one before it on, all in s.
+_STEPS = (
+    (128, 2), (150, 3), (250, 5), (600, 12), (1_000, 20), (1_500, 30), (3_000, 60), (6_000, 120),
+    (9_000, 180), (15_000, 300), (30_000, 600), (60_000, 1_200), (90_000, 1_800),
+    (180_000, 3_600), (360_000, 7_200), (720_000, 14_400), (1_080_000, 21_600),
+    (2_160_000, 43_200), (4_320_000, 86_400),
+)  # fmt: skip
+_OF_TIME = (
+    f"if({{x}} < {_STEPS[0][0]}, {_BINARY}, toFloat64({[step for _, step in _STEPS]}"
+    f"[{' + '.join(f'({{x}} >= {least})' for least, _ in _STEPS)}]))"
+)
+
+
+def _quantity(sql: str, condition: str, step: str) -> Quantity:
+    return Quantity(f"ifNull({sql}, 0)", f"is_executed AND {condition}", step)
+
+
+# Each gives rows the columns {name}_value and {name}_weight.
+QUANTITIES: dict[str, Quantity] = {
+    "run": _quantity("wall_seconds", "wall_seconds IS NOT NULL", _OF_TIME),  # s
+    "wait": _quantity("wait_seconds", "wait_seconds IS NOT NULL", _OF_TIME),  # s
+    "vmem": _quantity("maxvmem", f"NOT bitTest(flags, {FLAGS.index('maxvmem missing')})", _BINARY),
+    "rss": _quantity(
+        "ru_maxrss", f"NOT bitTest(flags, {FLAGS.index('ru_maxrss missing')})", _BINARY
+    ),
+}  # the last two in bytes and KiB
+VALUES: dict[str, Measure] = {
+    f"{name}_{column}": Measure(kind, sql)
+    for name, each in QUANTITIES.items()
+    for column, kind, sql in (
+        ("value", "Float64", f"toFloat64({each.sql})"),
+        ("weight", "UInt32", f"toUInt32({each.condition})"),
+    )
+}
+
+
+def values_of(quantity: str) -> tuple[str, str]:
+    """Write a row's value of a quantity, and how many executed jobs have it."""
+    if quantity == "slots":
+        return "slots", "if(slots > 0, jobs, 0)"
+    return f"{quantity}_value", f"{quantity}_weight"
+
+
+# All that a row tells of lines.
+AMOUNTS = MEASURES | VALUES
+
 # What a rollup can be split and filtered by. A missing measure has its bit in `flags`, so that the
 # lines that lack it are rows of their own.
 KEYS: dict[str, str] = {
@@ -95,24 +166,37 @@ JOB_KEYS = tuple(key for key in KEYS if key != "hostname")
 NODE_KEYS = ("cluster", "qname", "hostname", "owner", "group", "project", "flags")
 
 
+VALUE_KEYS = (
+    "cluster", "qname", "owner", "group", "project", "granted_pe", "slots", "node_spread",
+)  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Cube:
-    """A rollup: a row for each `grain` and combination of keys that occurs."""
+    """A rollup: a row for each `grain` and combination of keys that occurs.
+
+    It holds measures or, `of_values`, of each quantity the values that occur, in order, and how
+    many lines have each: two arrays.
+    """
 
     name: str
     grain: str  # day or month, of which `day` is the first
     keys: tuple[str, ...]
+    of_values: bool = False
 
     @property
     def columns(self) -> frozenset[str]:
         """What a question may need and this rollup can give."""
-        return frozenset({"day", *self.keys, *MEASURES})
+        return frozenset({"day", *self.keys, *(VALUES if self.of_values else MEASURES)})
 
     @property
     def create_sql(self) -> str:
         """The statement that makes the table."""
         columns = {"build": "UInt64", "day": "Date"} | {key: KEYS[key] for key in self.keys}
-        columns |= {name: measure.type for name, measure in MEASURES.items()}
+        for name in QUANTITIES if self.of_values else ():
+            columns |= {f"{name}_values": "Array(Float32)", f"{name}_weights": "Array(UInt32)"}
+        if not self.of_values:
+            columns |= {name: measure.type for name, measure in MEASURES.items()}
         order = ", ".join(f"`{key}`" for key in ("build", "day", *self.keys))
         return (
             f"CREATE TABLE IF NOT EXISTS {self.name}"
@@ -121,6 +205,14 @@ class Cube:
             f" ORDER BY ({order})"
         )
 
+    def rows_sql(self, columns: Collection[str]) -> str:
+        """Write what to select these columns from: of values, rows of one quantity."""
+        names = [f"{name}_{each}" for name in QUANTITIES for each in ("value", "weight")]
+        arrays = [f"{name}s AS {name}" for name in names if name in columns]
+        # LEFT: what has no value is a part of the answer too
+        joined = f" LEFT ARRAY JOIN {', '.join(arrays)}" if self.of_values and arrays else ""
+        return self.name + joined
+
 
 # Questions take the first that has what they need: the smallest comes first.
 CUBES = (
@@ -128,9 +220,39 @@ CUBES = (
     Cube("node_months", "month", NODE_KEYS),
 )
 DAYS = Cube("cube_days", "day", JOB_KEYS)
-TABLES = (*CUBES, DAYS)
+ALL_VALUES = Cube("value_months", "month", VALUE_KEYS, of_values=True)
+VALUE_CUBES = (
+    Cube(
+        "queue_value_months",
+        "month",
+        ("cluster", "qname", "granted_pe", "slots", "node_spread"),
+        of_values=True,
+    ),
+    Cube("user_value_months", "month", ("cluster", "owner", "group", "project"), of_values=True),
+    ALL_VALUES,
+)
+TABLES = (*CUBES, DAYS, *VALUE_CUBES)
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """What a refresh works with, and drops at its end: multi-node lines."""
+
+    name: str = "rollup_near_lines"
+
+    @property
+    def create_sql(self) -> str:
+        """The statement that makes the table."""
+        return (
+            f"CREATE TABLE IF NOT EXISTS {self.name} (build UInt64, record_id FixedString(16))"
+            f" ENGINE = MergeTree PARTITION BY intDiv(build, {MONTHS_PER_REFRESH}) ORDER BY build"
+        )
+
+
+NEAR = Scratch()
 
 
 def definition() -> str:
     """Say how rollups are made, but for what the view `lines` makes of a line."""
-    return "\n".join([*(cube.create_sql for cube in TABLES), repr(MEASURES)])
+    made_of = (repr(MEASURES), repr(QUANTITIES))
+    return "\n".join([*(cube.create_sql for cube in TABLES), *made_of])

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clickhouse.codes import FLAGS
+from clickhouse.measures import values_of
 from clickhouse.requests import amount_sql
 
 GIB = 1024**3
@@ -48,6 +49,27 @@ class Metric:
         return _ROWS[self.needs if self.needs in ("1", "is_attempt") else "is_executed"]
 
 
+def _quantiles(
+    name: str, columns: tuple[str, str], unit: str, what: str, needs: str, over: int = 1
+) -> dict[str, Metric]:
+    """Make the median, p90 and p99 of values, of which a row tells how many lines have its own."""
+    # one call for all levels, which the engine then computes once
+    value, weight = columns
+    found = f"quantilesExactWeightedInterpolatedIf(0.5, 0.9, 0.99)({value}, {weight}, {weight} > 0)"
+    have = f"a {what.lower()} of at most this" if unit == "s" else "at most this"
+    named = (("median", "median", "half"), ("p90", "90 %", "90 %"), ("p99", "99 %", "99 %"))
+    return {
+        f"{name}_{suffix}": Metric(
+            f"{what}, {label}",
+            unit,
+            f"if(isNaN({found}[{number}]), NULL, {found}[{number}] / {over})",
+            f"{share} of the jobs have {have}",
+            needs,
+        )
+        for number, (suffix, label, share) in enumerate(named, 1)
+    }
+
+
 def _spread(name: str, measure: str, count: str, column: str, what: str) -> dict[str, Metric]:
     """Make min, average, median and max of a duration in seconds."""
     needs = f"is_executed AND {column} IS NOT NULL"
@@ -66,23 +88,7 @@ def _spread(name: str, measure: str, count: str, column: str, what: str) -> dict
             f"mean {what.lower()}",
             needs,
         ),
-        f"{name}_median": Metric(
-            f"{what}, median",
-            "s",
-            f"quantileExactInclusiveOrNullIf(0.5)({column}, {needs})",
-            f"half of the jobs have a {what.lower()} of at most this",
-            needs,
-        ),
-        **{
-            f"{name}_p{percent}": Metric(
-                f"{what}, {percent} %",
-                "s",
-                f"quantileExactInclusiveOrNullIf({percent / 100})({column}, {needs})",
-                f"{percent} % of the jobs have a {what.lower()} of at most this",
-                needs,
-            )
-            for percent in (90, 99)
-        },
+        **_quantiles(name, values_of(measure), "s", what, needs),
         f"{name}_max": Metric(
             f"{what}, longest",
             "s",
@@ -101,6 +107,7 @@ _VMEM, _RSS = _lacks("maxvmem missing"), _lacks("ru_maxrss missing")
 _HAS_MAXVMEM = f"is_executed AND {_VMEM}"
 _HAS_MAXRSS = f"is_executed AND {_RSS}"
 _MEASURED = _lacks("reserved usage")
+_HAS_SLOTS = "is_executed AND slots > 0"
 _H_RT, _H_VMEM = amount_sql("h_rt"), amount_sql("h_vmem")
 _ASKED_TIME = f"({_H_RT} > 0)"
 _ASKED_MEMORY = f"({_H_VMEM} > 0 AND slots > 0)"
@@ -274,6 +281,7 @@ METRICS: dict[str, Metric] = {
         "largest maxvmem",
         _HAS_MAXVMEM,
     ),
+    **_quantiles("memory", values_of("vmem"), "GiB", "Memory", _HAS_MAXVMEM, GIB),
     "ram_avg": Metric(
         "RAM, average",
         "GiB",
@@ -288,6 +296,7 @@ METRICS: dict[str, Metric] = {
         "largest ru_maxrss",
         _HAS_MAXRSS,
     ),
+    **_quantiles("ram", values_of("rss"), "GiB", "RAM", _HAS_MAXRSS, KIB_PER_GIB),
     "requested_memory_avg": Metric(
         "Requested memory, average",
         "GiB",
@@ -335,6 +344,7 @@ METRICS: dict[str, Metric] = {
         "largest slots",
         "is_executed AND slots > 0",
     ),
+    **_quantiles("slots", values_of("slots"), "", "Slots", _HAS_SLOTS),
     "failed_jobs": Metric(
         "Failed jobs",
         "",

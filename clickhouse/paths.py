@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
@@ -20,7 +20,17 @@ from clickhouse.coverage import (
     united,
     without,
 )
-from clickhouse.measures import CUBES, DAYS, KEYS, LINE_COLUMNS, MEASURES, Cube
+from clickhouse.measures import (
+    AMOUNTS,
+    CUBES,
+    DAYS,
+    KEYS,
+    LINE_COLUMNS,
+    MEASURES,
+    QUANTITIES,
+    VALUE_CUBES,
+    Cube,
+)
 from clickhouse.rollups import doubting_attempts
 from clickhouse.rowset import (
     DERIVED,
@@ -32,8 +42,9 @@ from clickhouse.rowset import (
     words,
 )
 
-COLUMNS = frozenset({"day", "node_spread", *KEYS, *MEASURES, *LINE_COLUMNS, *DERIVED})
+COLUMNS = frozenset({"day", "node_spread", *KEYS, *AMOUNTS, *LINE_COLUMNS, *DERIVED})
 FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
+BUILDS = "Array(UInt64)"
 # Time that a month alone tells, so that a rollup by month will do.
 COARSE = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
 
@@ -62,6 +73,23 @@ class Need:
             found = found.replace(coarse, "")
         return "day" in needed(derived, [found])
 
+    def parts(self) -> list[Need]:
+        """Split what is needed by what kind of rollup holds it; parts share what none holds."""
+        kinds = {text: _kind(text) for text in self.texts}
+        found = sorted({*kinds.values()} - {""})
+        if len(found) < 2:
+            return [self]
+        shared = [name for name in self.columns() if name not in {*KEYS, *AMOUNTS}]
+        return [
+            replace(self, texts=(*shared, *(t for t in self.texts if kinds[t] in ("", kind))))
+            for kind in found
+        ]
+
+    @property
+    def kind(self) -> str:
+        """Name the quantity that this is about, '' for the measures."""
+        return next(filter(None, map(_kind, self.texts)), "")
+
 
 @dataclass
 class Cells:
@@ -74,6 +102,16 @@ class Cells:
 
 
 @dataclass(frozen=True)
+class Source:
+    """The rollup that has whole months of what is needed, and the one that has days, if any."""
+
+    need: Need
+    cube: Cube
+    by_month: bool
+    by_day: bool
+
+
+@dataclass(frozen=True)
 class Path:
     """Rows as SQL, the values of its parameters, and the names of the tables that it reads."""
 
@@ -83,18 +121,34 @@ class Path:
 
 
 def choose(warehouse: Warehouse, need: Need) -> Path:
-    """Take the smallest rollup that has what is needed, and lines where it is behind."""
+    """Take the smallest rollups that have what is needed, and lines where they are behind."""
     coverage = look(warehouse)
-    derived = dict(coverage.derived)
-    behind, by_day = need.behind(derived), need.needs_days(derived)
-    cube = next((cube for cube in CUBES if behind <= cube.columns), None)
-    days = behind <= DAYS.columns
-    if not coverage.origin or cube is None or by_day and not days:
+    sources = [_source(dict(coverage.derived), part) for part in need.parts()]
+    known = [source for source in sources if source]
+    if not coverage.origin or len(known) < len(sources):
         return _of_lines(warehouse, coverage, need)
-    if "node_spread" in behind:
+    if "node_spread" in need.behind(dict(coverage.derived)):
         coverage = doubting_attempts(warehouse, coverage)
-    cells = _cells(coverage, need, by_month=not by_day, by_day=days)
-    return _union(warehouse, coverage, need, cube, cells)
+    return _union(warehouse, coverage, need, known)
+
+
+def _kind(text: str) -> str:
+    """Tell what rows some SQL is about: `measures`, a quantity, or '' where any will do."""
+    found = words([text])
+    for name in QUANTITIES:
+        if found & {f"{name}_value", f"{name}_weight"}:
+            return name
+    return "measures" if found & {*MEASURES} else ""
+
+
+def _source(derived: Derived, need: Need) -> Source | None:
+    behind, by_day = need.behind(derived), need.needs_days(derived)
+    cubes = VALUE_CUBES if need.kind in QUANTITIES else CUBES
+    cube = next((cube for cube in cubes if behind <= cube.columns), None)
+    days = behind <= DAYS.columns
+    if cube is None or by_day and not days:
+        return None
+    return Source(need, cube, not by_day, days)
 
 
 def from_lines(warehouse: Warehouse, need: Need) -> Path:
@@ -121,29 +175,47 @@ def _cells(coverage: Coverage, need: Need, *, by_month: bool, by_day: bool) -> C
     return cells
 
 
-def _union(warehouse: Warehouse, coverage: Coverage, need: Need, cube: Cube, cells: Cells) -> Path:
+def _union(warehouse: Warehouse, coverage: Coverage, need: Need, sources: Iterable[Source]) -> Path:
     parameters: dict[str, Any] = {}
-    parts: list[tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
+    for source in sources:
+        found += _rows_of(warehouse, coverage, source, need.columns(), parameters)
+    tables = dict.fromkeys(table for table, _ in found)
+    return Path(" UNION ALL ".join(sql for _, sql in found), parameters, tuple(tables))
+
+
+def _rows_of(
+    warehouse: Warehouse,
+    coverage: Coverage,
+    source: Source,
+    columns: list[str],
+    parameters: dict[str, Any],
+) -> list[tuple[str, str]]:
+    """Select from each table what it has of the columns, and nothing for the others."""
+    need, derived = source.need, dict(coverage.derived)
+    cells = _cells(coverage, need, by_month=source.by_month, by_day=source.by_day)
+    absent = {*columns} - {*need.columns()}
+    found: list[tuple[str, str]] = []
     if cells.months:
-        parameters["months"] = cells.months
-        parts.append((cube.name, "build IN {months:Array(UInt64)}"))
+        known = f"build IN {_bound(cells.months, parameters, BUILDS)}"
+        sql = of_cube(derived, source.cube, columns, [known, *need.conditions], absent)
+        found.append((source.cube.name, sql))
     if cells.days:
-        parameters["built"] = cells.built
-        known = f"build IN {{built:Array(UInt64)}} AND ({_days_between(cells.days, parameters)})"
-        parts.append((DAYS.name, known))
-    derived, columns = dict(coverage.derived), need.columns()
-    selected = {
-        table: of_cube(derived, table, columns, [known, *need.conditions]) for table, known in parts
-    }
-    if cells.lines or not parts:
+        known = f"build IN {_bound(cells.built, parameters, BUILDS)}"
+        between = _days_between(cells.days, parameters)
+        sql = of_cube(derived, DAYS, columns, [known, between, *need.conditions], absent)
+        found.append((DAYS.name, sql))
+    if cells.lines or not found:
         spans = list(united(cells.lines)) or [(NO_DAY, NO_DAY)]
-        selected["lines"] = _lines_sql(warehouse, coverage, need, spans, parameters)
-    return Path(" UNION ALL ".join(selected.values()), parameters, tuple(selected))
+        sql = _lines_sql(warehouse, coverage, need, spans, columns, parameters)
+        found.append(("lines", sql))
+    return found
 
 
 def _of_lines(warehouse: Warehouse, coverage: Coverage, need: Need) -> Path:
     parameters: dict[str, Any] = {}
-    sql = _lines_sql(warehouse, coverage, need, [(need.start, need.end)], parameters)
+    spans = [(need.start, need.end)]
+    sql = _lines_sql(warehouse, coverage, need, spans, need.columns(), parameters)
     return Path(sql, parameters, ("lines",))
 
 
@@ -152,19 +224,20 @@ def _lines_sql(
     coverage: Coverage,
     need: Need,
     spans: list[Days],
+    columns: list[str],
     parameters: dict[str, Any],
 ) -> str:
     """Select lines of these days; multi-node attempts are looked for as far as the days reach."""
-    columns, derived = need.columns(), dict(coverage.derived)
+    derived, absent = dict(coverage.derived), {*columns} - {*need.columns()}
     first, end = spans[0][0], spans[-1][1]
     conditions = [*need.conditions]
     if (first, end) != (FIRST_DAY, NO_DAY):
         conditions.insert(0, _lines_between(spans, parameters))
     if "node_spread" not in need.behind(derived) or first == FIRST_DAY or end == NO_DAY:
-        return of_lines(columns, conditions)
+        return of_lines(columns, conditions, absent)
     low, high = seconds(max(first - DAY, FIRST_DAY)), seconds(min(end, LAST_DAY) + DAY)
     near = multi_node_lines(*reach(warehouse, low, high))
-    return of_near_lines(derived, columns, conditions, near)
+    return of_near_lines(derived, columns, conditions, near, absent)
 
 
 def _days_between(spans: Iterable[Days], parameters: dict[str, Any]) -> str:
@@ -190,7 +263,7 @@ def _line_span(start: date, end: date, parameters: dict[str, Any]) -> str:
     return f"({' AND '.join(conditions) or '1'})"
 
 
-def _bound(day: date, parameters: dict[str, Any]) -> str:
+def _bound(value: object, parameters: dict[str, Any], kind: str = "Date") -> str:
     name = f"day{len(parameters)}"
-    parameters[name] = day
-    return f"{{{name}:Date}}"
+    parameters[name] = value
+    return f"{{{name}:{kind}}}"

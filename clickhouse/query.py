@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -109,6 +109,37 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
     if any("{first:Date}" in text for text in texts):
         parameters |= _span(warehouse, question.period)
     return sql + EAGER, parameters | path.parameters, path
+
+
+def grouped_sql(
+    warehouse: Warehouse,
+    question: Question,
+    figures: Sequence[str],
+    conditions: Sequence[str],
+    key: str = "",
+    bound: Mapping[str, Any] | None = None,
+) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+    """Write SQL that splits a question's rows by its dimensions, and a key more, into figures.
+
+    They, the conditions on rows and the key are SQL, not names; `bound` has values for them.
+    """
+    question.check()
+    parameters = dict(bound or {})
+    of_rows, of_parts = _conditions(question, parameters)
+    texts = _texts(question.dimensions, [*figures, *conditions, key])
+    start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
+    path = _path(warehouse, question, Need((*texts, *of_parts), tuple(of_rows), start, end))
+    keys = [_key(name) for name in question.dimensions] + ([key] if key else [])
+    shown = [_output(name, _key(name)) for name in question.dimensions] + ([key] if key else [])
+    columns = [f"{sql} AS c{number}" for number, sql in enumerate((*shown, *figures))]
+    order = ", ".join(f"c{number}" for number, _ in enumerate(shown))
+    sql = (
+        f"SELECT {', '.join(columns)} FROM {_rows(path, question.dimensions)}"
+        f"{_where([*of_parts, *conditions])}"
+    )
+    if keys:
+        sql += f" GROUP BY {', '.join(keys)} ORDER BY {order}"
+    return sql + EAGER, parameters | path.parameters, path.tables
 
 
 def _path(warehouse: Warehouse, question: Question, need: Need) -> Path:

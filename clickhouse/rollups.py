@@ -28,7 +28,19 @@ from clickhouse.coverage import (
     seconds,
 )
 from clickhouse.errors import WarehouseError
-from clickhouse.measures import CUBES, DAYS, MEASURES, MONTHS_PER_REFRESH, TABLES, Cube
+from clickhouse.measures import (
+    ALL_VALUES,
+    CUBES,
+    DAYS,
+    MEASURES,
+    MONTHS_PER_REFRESH,
+    NEAR,
+    QUANTITIES,
+    TABLES,
+    VALUE_CUBES,
+    VALUES,
+    Cube,
+)
 from clickhouse.rowset import of_lines, of_near_lines
 
 log = logging.getLogger(__name__)
@@ -37,6 +49,8 @@ log = logging.getLogger(__name__)
 KEPT_SECONDS = 900
 
 REFRESH_SECONDS = 60.0  # between two refreshes of the daemon while lines keep coming
+
+MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
 
 _one_at_a_time = threading.Lock()
 
@@ -75,15 +89,15 @@ def _create_tables(warehouse: Warehouse) -> None:
     found = warehouse.rows(
         "SELECT name, comment FROM system.tables"
         " WHERE database = currentDatabase() AND name IN {names:Array(String)}",
-        {"names": [cube.name for cube in TABLES]},
+        {"names": [table.name for table in (*TABLES, NEAR)]},
     )
     comments = {str(name): str(comment) for name, comment in found}
-    for cube in TABLES:
-        made_by = hashlib.sha256(cube.create_sql.encode()).hexdigest()
-        if comments.get(cube.name) == made_by:
+    for table in (*TABLES, NEAR):
+        made_by = hashlib.sha256(table.create_sql.encode()).hexdigest()
+        if comments.get(table.name) == made_by:
             continue
-        warehouse.command(f"DROP TABLE IF EXISTS {cube.name} SYNC")
-        warehouse.command(f"{cube.create_sql} COMMENT '{made_by}'")
+        warehouse.command(f"DROP TABLE IF EXISTS {table.name} SYNC")
+        warehouse.command(f"{table.create_sql} COMMENT '{made_by}'")
 
 
 def _units(months: Iterable[date]) -> Iterator[list[date]]:
@@ -97,15 +111,21 @@ def _build(warehouse: Warehouse, months: list[date]) -> None:
     began = time.monotonic()
     number = _refresh_number()
     seen = look(warehouse)
+    _insert_near_lines(warehouse, number, months)
     _insert_from_lines(warehouse, DAYS, number, months)
     for cube in CUBES:
         if set(cube.keys) <= set(DAYS.keys):
             _insert_from_days(warehouse, cube, number)
         else:
             _insert_from_lines(warehouse, cube, number, months)
+    _insert_from_lines(warehouse, ALL_VALUES, number, months)
+    for cube in VALUE_CUBES:
+        if cube is not ALL_VALUES:
+            _insert_from_values(warehouse, cube, number)
     if time.monotonic() - began > KEPT_SECONDS / 2:
         raise WarehouseError(f"rollups of {months[0].year}: too slow, they could be dropped")
     _name(warehouse, number, months, seen)
+    warehouse.command(f"ALTER TABLE {NEAR.name} DROP PARTITION {number}")
 
 
 def _refresh_number() -> int:
@@ -132,38 +152,76 @@ def _build_number(refresh_number: int, month: date) -> int:
     return refresh_number * MONTHS_PER_REFRESH + (month.year - 1970) * 12 + month.month
 
 
+def _times(months: list[date]) -> tuple[int, int]:
+    """Give the span of `time` in which lines of these months are, whatever the time zone is."""
+    return seconds(months[0] - DAY), seconds(next_month(months[-1]) + DAY)
+
+
+def _insert_near_lines(warehouse: Warehouse, number: int, months: list[date]) -> None:
+    """Find the multi-node lines once for all rollups of these months."""
+    span = reach(warehouse, *_times(months), roughly=len(months) > MANY_MONTHS)
+    warehouse.command(
+        f"INSERT INTO {NEAR.name} SELECT {number * MONTHS_PER_REFRESH}, record_id"
+        f" FROM ({multi_node_lines(*span)})"
+    )
+
+
 def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int, months: list[date]) -> None:
-    first, end = months[0], next_month(months[-1])
-    low, high = seconds(first - DAY), seconds(end + DAY)
+    low, high = _times(months)
     conditions = [
         f"time BETWEEN {low} AND {high}",
         f"toStartOfMonth(day) IN ({', '.join(repr(str(month)) for month in months)})",
     ]
-    columns = ["day", *cube.keys, *MEASURES]
+    columns = ["day", *cube.keys, *(VALUES if cube.of_values else MEASURES)]
+    rows = of_lines(columns, conditions)
     if "node_spread" in cube.keys:
-        near = multi_node_lines(*reach(warehouse, low, high))
+        near = f"SELECT record_id FROM {NEAR.name} WHERE {_of_refresh(number)}"
         rows = of_near_lines({}, columns, conditions, near)
-    else:
-        rows = of_lines(columns, conditions)
     grain = "toStartOfMonth(day)" if cube.grain == "month" else "day"
     _insert(warehouse, cube, number, grain, rows)
 
 
 def _insert_from_days(warehouse: Warehouse, cube: Cube, number: int) -> None:
-    first = number * MONTHS_PER_REFRESH
     columns = ", ".join(f"`{name}`" for name in ("day", *cube.keys, *MEASURES))
-    builds = f"build >= {first} AND build < {first + MONTHS_PER_REFRESH}"
-    rows = f"SELECT {columns} FROM {DAYS.name} WHERE {builds}"
+    rows = f"SELECT {columns} FROM {DAYS.name} WHERE {_of_refresh(number)}"
     _insert(warehouse, cube, number, "toStartOfMonth(day)", rows)
 
 
-def _insert(warehouse: Warehouse, cube: Cube, number: int, grain: str, rows: str) -> None:
+def _insert_from_values(warehouse: Warehouse, cube: Cube, number: int) -> None:
+    rows = f"SELECT * FROM {ALL_VALUES.name} WHERE {_of_refresh(number)}"
+    _insert(warehouse, cube, number, "day", rows, _sorted_again)
+
+
+def _of_refresh(number: int) -> str:
+    first = number * MONTHS_PER_REFRESH
+    return f"build >= {first} AND build < {first + MONTHS_PER_REFRESH}"
+
+
+def _insert(
+    warehouse: Warehouse,
+    cube: Cube,
+    number: int,
+    grain: str,
+    rows: str,
+    sorted_values: Callable[[str], str] | None = None,
+) -> None:
+    """Make a cube of rows: lines or measures, or values that `sorted_values` puts in order."""
     keys = ", ".join(f"`{key}`" for key in cube.keys)
-    measures = ", ".join(_merged(name) for name in MEASURES)
+    taken = {name: _merged(name) for name in MEASURES}
+    if cube.of_values:
+        taken = {name: (sorted_values or _sorted)(name) for name in QUANTITIES}
+    grouped = (
+        f"SELECT {number * MONTHS_PER_REFRESH} + (toYear(its_day) - 1970) * 12 + toMonth(its_day)"
+        f" AS its_build, {grain} AS its_day, {keys},"
+        f" {', '.join(f'{sql} AS its_{name}' for name, sql in taken.items())}"
+        f" FROM ({rows}) GROUP BY its_day, {keys}"
+    )
+    columns = [f"its_{name}" for name in taken]
+    if cube.of_values:
+        columns = [_counted(name) for name in columns]
     warehouse.command(
-        f"INSERT INTO {cube.name}"
-        f" SELECT {number * MONTHS_PER_REFRESH} + (toYear(its_day) - 1970) * 12 + toMonth(its_day),"
-        f" {grain} AS its_day, {keys}, {measures} FROM ({rows}) GROUP BY its_day, {keys}"
+        f"INSERT INTO {cube.name} SELECT its_build, its_day, {keys}, {', '.join(columns)}"
+        f" FROM ({grouped})"
     )
 
 
@@ -172,6 +230,32 @@ def _merged(name: str) -> str:
     if measure.counted:
         return f"{measure.function}If({name}, {measure.counted} > 0)"
     return f"{measure.function}({name})"
+
+
+def _sorted(quantity: str) -> str:
+    """Write the rounded values of lines, in order, each as often as it occurs."""
+    rounded = QUANTITIES[quantity].rounded_sql(f"{quantity}_value")
+    return f"arraySort(groupArrayIf({rounded}, {quantity}_weight > 0))"
+
+
+def _sorted_again(quantity: str) -> str:
+    """Write the same of rows that have them with their counts."""
+    each = f"{quantity}_values, {quantity}_weights"
+    return (
+        "arraySort(groupArrayArray(arrayFlatten(arrayMap("
+        f"(value, weight) -> arrayWithConstant(weight, value), {each}))))"
+    )
+
+
+def _counted(values: str) -> str:
+    """Write two arrays of one that is in order: its different values, and the number of each."""
+    before = f"arrayPopBack(arrayPushFront({values}, toFloat32(-1)))"
+    starts = (
+        f"arrayFilter((number, differs) -> differs, arrayEnumerate({values}),"
+        f" arrayMap((value, last) -> value != last, {values}, {before}))"
+    )
+    ends = f"arrayPushBack({starts}, toUInt32(length({values}) + 1))"
+    return f"arrayMap(number -> {values}[number], {starts}), arrayPopFront(arrayDifference({ends}))"
 
 
 def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
@@ -192,7 +276,7 @@ def _drop_unnamed(warehouse: Warehouse, after_seconds: float = KEPT_SECONDS) -> 
         " AND table IN {tables:Array(String)} AND active"
         f" AND toUInt64OrZero(partition) < {{oldest:UInt64}}"
         f" AND toUInt64OrZero(partition) NOT IN ({named})",
-        {"tables": [cube.name for cube in TABLES], "oldest": oldest},
+        {"tables": [table.name for table in (*TABLES, NEAR)], "oldest": oldest},
     )
     for table, partition in found:
         warehouse.command(f"ALTER TABLE {table} DROP PARTITION {int(partition)}")

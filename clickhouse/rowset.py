@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from clickhouse.measures import MEASURES
+from clickhouse.measures import AMOUNTS, KEYS, Cube
 from clickhouse.settings import Settings
 from clickhouse.site import derived as derived_columns
 from clickhouse.site import node_spread_sql
@@ -19,6 +19,7 @@ LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 DERIVED = tuple(derived_columns(Settings.model_construct()))
 
 Derived = Mapping[str, str]  # SQL of columns that are made of others, in order
+Absent = Collection[str]  # columns that other rows of the same question have
 
 
 def words(texts: Iterable[str]) -> set[str]:
@@ -43,13 +44,17 @@ def chosen(derived: Derived, wanted: Collection[str]) -> dict[str, str]:
     return dict(reversed([*found.items()]))
 
 
-def of_lines(columns: Sequence[str], conditions: Sequence[str]) -> str:
-    """Select columns of lines."""
-    return _select({}, _shown(columns), "lines", conditions)
+def of_lines(columns: Sequence[str], conditions: Sequence[str], absent: Absent = ()) -> str:
+    """Select columns of lines, nothing for the `absent` ones."""
+    return _select({}, _shown(columns, absent), "lines", conditions)
 
 
 def of_near_lines(
-    derived: Derived, columns: Sequence[str], conditions: Sequence[str], near: str
+    derived: Derived,
+    columns: Sequence[str],
+    conditions: Sequence[str],
+    near: str,
+    absent: Absent = (),
 ) -> str:
     """Select columns of lines, among them ones that are made of `node_spread`.
 
@@ -58,13 +63,26 @@ def of_near_lines(
     made = {"node_spread": node_spread_sql(near)}
     made |= _without_time(chosen(derived, words([*columns, *conditions])))
     table = f"(SELECT * EXCEPT ({', '.join(made)}) FROM lines)"
-    return _select(made, _shown(columns), table, conditions)
+    return _select(made, _shown(columns, absent), table, conditions)
 
 
-def of_cube(derived: Derived, table: str, columns: Sequence[str], conditions: Sequence[str]) -> str:
-    """Select columns of a rollup."""
+def of_cube(
+    derived: Derived,
+    cube: Cube,
+    columns: Sequence[str],
+    conditions: Sequence[str],
+    absent: Absent = (),
+) -> str:
+    """Select columns of a rollup, nothing for the `absent` ones."""
     made = chosen(derived, words([*columns, *conditions]))
-    return _select(made, map(_quoted, columns), table, conditions)
+    shown = [_nothing(name) if name in absent else _quoted(name) for name in columns]
+    return _select(made, shown, cube.rows_sql({*columns} - {*absent}), conditions)
+
+
+def _nothing(name: str) -> str:
+    """Write the column of a row that adds nothing to what is made of it."""
+    kind = KEYS[name] if name in KEYS else AMOUNTS[name].type
+    return f"defaultValueOfTypeName('{kind}') AS {_quoted(name)}"
 
 
 def _without_time(made: dict[str, str]) -> dict[str, str]:
@@ -72,9 +90,14 @@ def _without_time(made: dict[str, str]) -> dict[str, str]:
     return {name: sql for name, sql in made.items() if name != "time"}
 
 
-def _shown(columns: Iterable[str]) -> list[str]:
+def _shown(columns: Iterable[str], absent: Absent) -> list[str]:
     return [
-        f"{MEASURES[name].sql} AS {name}" if name in MEASURES else _quoted(name) for name in columns
+        _nothing(name)
+        if name in absent
+        else f"{AMOUNTS[name].sql} AS {name}"
+        if name in AMOUNTS
+        else _quoted(name)
+        for name in columns
     ]
 
 

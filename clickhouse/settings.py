@@ -183,6 +183,14 @@ class MetagroupSettings(_Strict):
         )
 
 
+class CoreSettings(_Strict):
+    """How many cores there are, for use against capacity; 0 or no entry = not known."""
+
+    total: int = Field(default=0, ge=0)  # of the cluster
+    queues: dict[Pattern, Annotated[int, Field(gt=0)]] = {}  # of a queue; the first match decides
+    nodes: dict[Pattern, Annotated[int, Field(gt=0)]] = {}  # of a node; the first match decides
+
+
 class ClusterSettings(_Strict):
     """One cluster: where its accounting is and what its names mean."""
 
@@ -195,6 +203,7 @@ class ClusterSettings(_Strict):
     queues: tuple[Name, ...] = ()
     nodes: tuple[Name, ...] = ()
     largest_node: int = Field(default=0, ge=0)  # cores of the largest node; 0 = not known
+    cores: CoreSettings = CoreSettings()
     maxvmem_cap: float = Field(default=2.0**50, gt=0)  # bytes; a larger maxvmem is a broken counter
 
 

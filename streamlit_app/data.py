@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
+from clickhouse import parts
 from clickhouse.errors import WarehouseError
 from clickhouse.query import Question, ask, values
 from clickhouse.settings import Settings
@@ -101,6 +102,16 @@ def answer(question: Question) -> pa.Table:
 def answers(*questions: Question) -> list[pa.Table]:
     """Answer several questions, side by side; a reader who goes elsewhere stops them."""
     return answer_all(questions, version())
+
+
+def with_unused(question: Question) -> pa.Table:
+    """Answer a split by one dimension, with the names too that have nothing in the period."""
+    return _with_unused(repr(question), version(), question)
+
+
+@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
+def _with_unused(key: str, at: str, _question: Question) -> pa.Table:
+    return parts.with_unused(holder.get(), _question)
 
 
 def names(dimension: str) -> list[str]:

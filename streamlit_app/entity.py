@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import streamlit as st
 
-from streamlit_app import address, charts, data, forms, shape, text
+from streamlit_app import address, capacity, charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
 from streamlit_app.figures import (
     MEDIANS,
@@ -20,7 +20,7 @@ from streamlit_app.figures import (
     wants_medians,
 )
 from streamlit_app.filters import Scope
-from streamlit_app.i18n import t, tn
+from streamlit_app.i18n import mark, t, tn
 from streamlit_app.panels import (
     BARS,
     per_grain,
@@ -33,11 +33,13 @@ from streamlit_app.ranking import (
     CLASSES,
     DEFAULT_METRIC,
     LEAST,
+    MACHINES,
     MOST,
     PARTS,
     Choice,
     choose,
     end_panel,
+    ends,
     first_names,
     has_whole,
     over_time_panel,
@@ -46,7 +48,7 @@ from streamlit_app.ranking import (
 
 TABLE_ROWS = 5000  # the table shows the largest ones
 DOTS = 500
-MACHINES = frozenset({"cluster", "sub_cluster", "queue", "node"})
+CORES = mark("cores")
 KEY_FIGURES = (
     "jobs", "core_hours", "cpu_efficiency", "failure_rate",
     "duration_avg", "wait_avg", "memory_avg", "slots_avg",
@@ -92,16 +94,16 @@ def listed(dimension: str) -> tuple[str, ...]:
 
 
 def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
-    choice = choose(key, dimensions, (*listed(dimensions[0]), *MEDIANS))
+    choice = choose(dimensions, (*listed(dimensions[0]), *MEDIANS))
     dimension, metric = choice.dimension, choice.metric
     columns = _each_once(metric, "jobs", *listed(dimension))
-    best, parts, whole, totals, table = data.answers(
-        scope.question(with_jobs(metric), dimension, limit=BARS, ascending=choice.least),
+    parts, whole, totals, table = data.answers(
         scope.question((metric,), scope.grain, dimension, limit=PARTS),
         scope.question(with_jobs(metric), scope.grain),
         scope.question(_each_once(metric, "jobs", DEFAULT_METRIC, "cpu_efficiency")),
         scope.question(columns, dimension, limit=TABLE_ROWS),
     )
+    best = ends(choice, scope)
     left, right = st.columns([2, 3])
     with left:
         end_panel(f"{key}_ranking", choice, best, totals, scope)
@@ -165,21 +167,29 @@ def _efficiency(key: str, dimension: str, table: pa.Table, totals: pa.Table) -> 
 
 
 def _use(key: str, dimension: str, scope: Scope) -> None:
-    """Draw how many cores were busy on average, and in the busiest step of the period."""
-    title = t("Busy cores: average, and the busiest step")
-    [table] = data.answers(
-        scope.question(("core_hours", "jobs"), scope.grain, dimension, limit=BARS)
-    )
-    rows = forms.busy_cores(table, dimension, scope)
+    """Draw how many cores were busy on average, of all there are or of the busiest step's."""
+    question = scope.question(("core_hours", "jobs"), scope.grain, dimension, limit=BARS)
+    table = data.answer(question)
+    busy = forms.busy_cores(table, dimension, scope)
+    rows = capacity.of_all(data.settings(), dimension, busy, scope.clusters)
+    title = t("Busy cores: average, and all there are")
+    titles = (t("There are"), t("Average"))
+    words = t("core time of the jobs that ended in the period ÷ its hours; average / all there are")
+    if not rows:
+        rows = busy
+        title = t("Busy cores: average, and the busiest step")
+        titles = (t("Busiest"), t("Average"))
+        words = t(
+            "core time of the jobs that ended within a step ÷ its hours; average / busiest step"
+        )
     with card(f"{key}_use", title, table):
         if not rows:
             nothing()
             return
-        shaped = forms.asked_and_used(rows, "cores")
-        spec = charts.asked_and_used(shaped.num_rows, (t("Busiest"), t("Average")))
-        draw(spec, shaped, f"{key}_use_{dimension}", title)
-        words = t(
-            "core time of the jobs that ended within a step ÷ its hours; average / busiest step"
+        named = [(text.value(dimension, name), most, mean) for name, most, mean in rows]
+        shaped = forms.asked_and_used(named, CORES)
+        draw(
+            charts.asked_and_used(shaped.num_rows, titles), shaped, f"{key}_use_{dimension}", title
         )
         jobs = tn("from {count} executed job", "from {count} executed jobs", shape.total(table))
         st.caption(f"{text.plain(words)}  ·  {jobs}")
@@ -188,10 +198,7 @@ def _use(key: str, dimension: str, scope: Scope) -> None:
 def _other_end(key: str, choice: Choice, totals: pa.Table, scope: Scope) -> None:
     """Draw the least used where the page ranks the most used, and the other way round."""
     other = replace(choice, order=MOST if choice.least else LEAST)
-    asked = with_jobs(choice.metric)
-    question = scope.question(asked, choice.dimension, limit=BARS, ascending=other.least)
-    [table] = data.answers(question)
-    end_panel(f"{key}_other_end", other, table, totals, scope)
+    end_panel(f"{key}_other_end", other, ends(other, scope), totals, scope)
 
 
 def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:

@@ -150,7 +150,7 @@ def busy_cores(table: pa.Table, dimension: str, scope: Scope) -> list[tuple[str,
     for name, by_step in shape.by_name(table, dimension, "core_hours", scope).items():
         used = [value or 0.0 for value in calendars.fill(by_step, steps, 0.0)]
         busiest = max(u / h for u, h in zip(used, hours, strict=True))
-        rows.append((text.short(text.value(dimension, name)), busiest, sum(used) / sum(hours)))
+        rows.append((name, busiest, sum(used) / sum(hours)))
     return sorted((row for row in rows if row[1] > 0), key=lambda row: -row[2])
 
 

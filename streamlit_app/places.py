@@ -26,22 +26,25 @@ class Place:
     parameters: tuple[str, ...] = ()
 
 
+ENTITY = ("metric", "order", "form")  # what is ranked, from which end, and how it is drawn
+RANKINGS = ("of", "metric", "form")
+
 # The first page of all is at /.
 SECTIONS: dict[str, tuple[Place, ...]] = {
     "": (Place("overview.py", mark("Overview"), "dashboard", "overview"),),
     mark("Who"): (
-        Place("users.py", mark("Users"), "person", "users"),
-        Place("groups.py", mark("Groups"), "group", "groups"),
-        Place("metagroups.py", mark("Metagroups"), "groups", "metagroups"),
-        Place("projects.py", mark("Projects"), "folder", "projects"),
+        Place("users.py", mark("Users"), "person", "users", ENTITY),
+        Place("groups.py", mark("Groups"), "group", "groups", ENTITY),
+        Place("metagroups.py", mark("Metagroups"), "groups", "metagroups", ENTITY),
+        Place("projects.py", mark("Projects"), "folder", "projects", ("of", *ENTITY)),
     ),
     mark("Where"): (
-        Place("clusters.py", mark("Clusters"), "hub", "clusters"),
-        Place("queues.py", mark("Queues"), "view_list", "queues"),
-        Place("nodes.py", mark("Nodes"), "dns", "nodes"),
+        Place("clusters.py", mark("Clusters"), "hub", "clusters", ("of", *ENTITY)),
+        Place("queues.py", mark("Queues"), "view_list", "queues", ENTITY),
+        Place("nodes.py", mark("Nodes"), "dns", "nodes", ENTITY),
     ),
     mark("How"): (
-        Place("rankings.py", mark("Rankings"), "leaderboard", "rankings"),
+        Place("rankings.py", mark("Rankings"), "leaderboard", "rankings", RANKINGS),
         Place("sizes.py", mark("Job sizes"), "stacked_bar_chart", "sizes"),
         Place("waiting.py", mark("Waiting"), "hourglass_empty", "waiting"),
         Place("efficiency.py", mark("Efficiency"), "speed", "efficiency"),

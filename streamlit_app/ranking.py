@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import streamlit as st
 
 from clickhouse.dimensions import DIMENSIONS
-from streamlit_app import shape, text
+from streamlit_app import data, linked, shape, text
 from streamlit_app.filters import Scope
 from streamlit_app.i18n import t
 from streamlit_app.panels import BARS, parts_panel, per_grain, ranking_panel
@@ -17,6 +18,7 @@ from streamlit_app.panels import BARS, parts_panel, per_grain, ranking_panel
 PARTS = 8  # of a stacked chart; the rest is summed up
 SMALL = 0.2  # of the whole
 MOST, LEAST = "most", "least"
+MACHINES = frozenset({"cluster", "sub_cluster", "queue", "node"})
 FORMS = ("bars", "areas", "share", "lines")
 # The first is what people ask for most often, and what a page begins with.
 LISTED = (
@@ -44,79 +46,45 @@ class Choice:
         return self.order == LEAST
 
 
-def choose(
-    key: str, dimensions: Sequence[str], metrics: Sequence[str], with_order: bool = True
-) -> Choice:
-    """Draw the controls of a page; what the browser sends is checked against what is offered."""
+def choose(dimensions: Sequence[str], metrics: Sequence[str], with_order: bool = True) -> Choice:
+    """Draw the controls of a page, whose choice is in the address."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        dimension = _one_of(key, dimensions) if len(dimensions) > 1 else dimensions[0]
-        metric = choose_metric(key, metrics)
-        order = choose_order(key) if with_order else MOST
-        form = _choose_form(key, metric)
-    return Choice(dimension if dimension in dimensions else dimensions[0], metric, order, form)
+        dimension = _choose_dimension(dimensions) if len(dimensions) > 1 else dimensions[0]
+        metric = _choose_metric(metrics)
+        order = _choose_order() if with_order else MOST
+        form = _choose_form(metric)
+    return Choice(dimension, metric, order, form)
 
 
-def _one_of(key: str, dimensions: Sequence[str]) -> str:
-    return str(
-        st.segmented_control(
-            t("Show"),
-            dimensions,
-            label_visibility="collapsed",
-            format_func=text.labels,
-            default=dimensions[0],
-            required=True,
-            key=f"{key}_by",
-            persist_state="session",
-        )
-    )
+def _choose_dimension(dimensions: Sequence[str]) -> str:
+    return linked.select(t("Show"), "of", dimensions, text.labels, widget=_segments)
 
 
-def choose_metric(key: str, metrics: Sequence[str]) -> str:
-    """Let the reader choose a figure, core time to begin with."""
-    chosen = st.selectbox(
+def _choose_metric(metrics: Sequence[str]) -> str:
+    return linked.select(
         t("Ranked by"),
+        "metric",
         metrics,
+        text.label,
+        DEFAULT_METRIC,
         label_visibility="collapsed",
-        index=metrics.index(DEFAULT_METRIC),
-        format_func=text.label,
-        key=f"{key}_metric",
-        persist_state="session",
         width=280,
     )
-    return chosen if chosen in metrics else DEFAULT_METRIC
 
 
-def choose_order(key: str) -> str:
-    """Let the reader choose whether the largest or the smallest come first."""
+def _choose_order() -> str:
     names = {MOST: t("Most"), LEAST: t("Least")}
-    chosen = st.segmented_control(
-        t("Order"),
-        list(names),
-        label_visibility="collapsed",
-        format_func=lambda order: names[order],
-        default=MOST,
-        required=True,
-        key=f"{key}_order",
-        persist_state="session",
-    )
-    return LEAST if chosen == LEAST else MOST
+    return linked.select(t("Order"), "order", [*names], names.__getitem__, widget=_segments)
 
 
-def _choose_form(key: str, metric: str) -> str:
+def _choose_form(metric: str) -> str:
     if metric not in shape.ADDITIVE:
         return "lines"  # averages do not add up
     names = dict(zip(FORMS, (t("Bars"), t("Areas"), t("Shares"), t("Lines")), strict=True))
-    chosen = st.segmented_control(
-        t("Over time"),
-        list(names),
-        label_visibility="collapsed",
-        format_func=lambda form: names[form],
-        default=FORMS[0],
-        required=True,
-        key=f"{key}_form",
-        persist_state="session",
-    )
-    return chosen if chosen in FORMS else FORMS[0]
+    return linked.select(t("Over time"), "form", [*names], names.__getitem__, widget=_segments)
+
+
+_segments = partial(st.segmented_control, required=True, label_visibility="collapsed")
 
 
 def with_jobs(metric: str) -> tuple[str, ...]:
@@ -127,6 +95,15 @@ def with_jobs(metric: str) -> tuple[str, ...]:
 def has_whole(metric: str, dimension: str) -> bool:
     """Tell whether parts add up to a whole, so that they have shares and a rest."""
     return metric in shape.ADDITIVE and not DIMENSIONS[dimension].is_many
+
+
+def ends(choice: Choice, scope: Scope) -> pa.Table:
+    """Ask for one end of a ranking; the least used machines are those too that nobody used."""
+    asked, least = with_jobs(choice.metric), choice.least
+    question = scope.question(asked, choice.dimension, limit=BARS, ascending=least)
+    if least and choice.dimension in MACHINES:
+        return data.with_unused(question)
+    return data.answer(question)
 
 
 def end_panel(key: str, choice: Choice, table: pa.Table, totals: pa.Table, scope: Scope) -> None:

@@ -159,9 +159,7 @@ def test_metagroups_and_sub_clusters_filter_and_split(configured: Path) -> None:
     assert [metric.value for metric in at.metric] == expected(opened, *kept)
     assert "metagroup lab" in texts(at)
     for page, dimension in (("metagroups", "metagroup"), ("clusters", "sub_cluster")):
-        at = app(page)
-        at.session_state[f"{page}_by"] = dimension
-        at.run()
+        at = app(page, of=dimension)
         assert not at.exception
         table = ask(opened, Question(("core_hours",), (dimension,), limit=10))
         names = [name or text.NO_NAME for name in table.column(dimension).to_pylist()]

@@ -258,10 +258,7 @@ RANKINGS = {"user": "u", "group": "g", "metagroup": "m", "project": "p", "queue"
 @embedded
 @pytest.mark.parametrize("dimension", RANKINGS)
 def test_top_ten_and_inverted_top_ten(site: Warehouse, dimension: str) -> None:
-    at = app("rankings", cluster="ranked")
-    at.session_state["rankings_by"] = dimension
-    at.run()
-    assert not at.exception
+    at = app("rankings", cluster="ranked", of=dimension)
     most, least = (rows for _, rows in charts(at)[:2])
     names = [f"{RANKINGS[dimension]}{k:02}" for k in range(1, 13)]
     hours = dict(zip(names, range(1, 13), strict=True))
@@ -273,11 +270,16 @@ def test_top_ten_and_inverted_top_ten(site: Warehouse, dimension: str) -> None:
 
 
 @embedded
+def test_the_least_used_are_those_too_that_nobody_used(site: Warehouse) -> None:
+    at = app("nodes", cluster="known", period="2019", order="least")
+    drawn = [(row["name"], row["value"]) for row in charts(at)[0][1]]
+    assert drawn == [("n1", 0), ("n2", 0), ("n3", 8)]
+
+
+@embedded
 @pytest.mark.parametrize("metric", ["jobs", "wait_avg", "cpu_efficiency", "duration_max"])
 def test_top_ten_by_any_metric(site: Warehouse, metric: str) -> None:
-    at = app("rankings", cluster="ranked")
-    at.session_state["rankings_metric"] = metric
-    at.run()
+    at = app("rankings", cluster="ranked", metric=metric)
     first, last = (rows[0]["name"] for _, rows in charts(at)[:2])
     expected = ("u01", "u01") if metric == "duration_max" else ("u12", "u01")
     assert (first, last) == expected

@@ -12,8 +12,9 @@ import streamlit as st
 
 from clickhouse.connection import Warehouse
 from clickhouse.query import Filter, Period, Question, ask
+from clickhouse.settings import Settings
 from ingest.loader import load_file
-from streamlit_app import cards, compare, filters, forms, i18n, panels, shape, text
+from streamlit_app import capacity, cards, compare, filters, forms, i18n, panels, shape, text
 from streamlit_app.entity import SPLITS
 from streamlit_app.warehouse import holder
 from tests import helpers
@@ -128,10 +129,8 @@ def test_one_job_is_enough(odd: Warehouse, page: str) -> None:
 
 
 def test_the_form_of_parts_over_time(odd: Warehouse) -> None:
-    at = app("queues", cluster=["live", "odd"])
     for form, mark in (("bars", "bar"), ("areas", "area"), ("lines", "line"), ("share", "bar")):
-        at.session_state["queues_form"] = form
-        at.run()
+        at = app("queues", cluster=["live", "odd"], form=form)
         spec = charts(at)[1][0]
         assert spec["mark"]["type"] == mark
         stack = spec["encoding"]["y"].get("stack")
@@ -139,12 +138,8 @@ def test_the_form_of_parts_over_time(odd: Warehouse) -> None:
 
 
 def test_every_figure_ranks_from_either_end(odd: Warehouse) -> None:
-    at = app("nodes")
     for metric in ("jobs", "memory_avg", "wait_median", "cpu_efficiency"):
-        at.session_state["nodes_metric"] = metric
-        at.session_state["nodes_order"] = "least"
-        at.run()
-        assert not at.exception
+        at = app("nodes", metric=metric, order="least")
         question = Question((metric,), ("node",), limit=10, ascending=True)
         known = [v for v in ask(odd, question).column(metric).to_pylist() if v is not None]
         assert len(charts(at)[0][1]) == len(known)
@@ -259,6 +254,39 @@ def test_busy_cores_are_core_hours_over_hours() -> None:
     [(name, busiest, average)] = forms.busy_cores(table, "queue", SCOPE)
     assert (name, busiest) == ("q", 2.0)  # 29 days of 24 hours
     assert average == pytest.approx((744 + 1392) / (366 * 24))
+
+
+CORES = {
+    "a": {"cores": {"total": 100, "queues": {"all.q": 10}, "nodes": {"big*": 64, "*": 8}}},
+    "b": {"cores": {"queues": {"*.q": 5}, "nodes": {"b-?": 4}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("dimension", "name", "clusters", "cores"),
+    [
+        ("cluster", "a", (), 100),
+        ("cluster", "b", (), 0),
+        ("queue", "all.q", (), 15),
+        ("queue", "all.q", ("a",), 10),
+        ("queue", "all", (), 0),
+        ("node", "big1", (), 64),
+        ("node", "b-1", (), 0),  # of either cluster
+        ("node", "b-1", ("b",), 4),
+        ("user", "all.q", (), 0),
+    ],
+)
+def test_cores_that_there_are(
+    dimension: str, name: str, clusters: tuple[str, ...], cores: int
+) -> None:
+    settings = Settings.model_validate({"clusters": CORES})
+    assert capacity.cores_of(settings, dimension, name, clusters) == cores
+
+
+def test_the_most_loaded_come_first() -> None:
+    settings = Settings.model_validate({"clusters": CORES})
+    busy = [("big1", 60.0, 32.0), ("n1", 8.0, 6.0)]
+    assert capacity.of_all(settings, "node", busy) == [("n1", 8.0, 6.0), ("big1", 64.0, 32.0)]
 
 
 def test_shares_have_a_rest() -> None:

@@ -11,13 +11,14 @@ from streamlit_app import data, text
 from streamlit_app.cards import page_header
 from streamlit_app.filters import Scope, current, offered
 from streamlit_app.i18n import t
-from streamlit_app.panels import BARS, shares_panel, table_panel
+from streamlit_app.panels import shares_panel, table_panel
 from streamlit_app.ranking import (
     LEAST,
     MOST,
     PARTS,
     choose,
     end_panel,
+    ends,
     first_names,
     has_whole,
     over_time_panel,
@@ -31,22 +32,22 @@ TABLE_ROWS = 5000
 def show(scope: Scope) -> None:
     """Draw the page."""
     page_header(t("Rankings"), scope)
-    chosen = choose("rankings", offered(*DIMENSIONS), tuple(METRICS), with_order=False)
+    chosen = choose(offered(*DIMENSIONS), tuple(METRICS), with_order=False)
     dimension, metric = chosen.dimension, chosen.metric
     asked = with_jobs(metric)
-    most, least, totals, parts, whole, table = data.answers(
-        scope.question(asked, dimension, limit=BARS),
-        scope.question(asked, dimension, limit=BARS, ascending=True),
+    totals, parts, whole, table = data.answers(
         scope.question(asked),
         scope.question((metric,), scope.grain, dimension, limit=PARTS),
         scope.question(asked, scope.grain),
         scope.question(asked, dimension, limit=TABLE_ROWS),
     )
+    top, bottom = (replace(chosen, order=order) for order in (MOST, LEAST))
+    most = ends(top, scope)
     left, right = st.columns(2)
     with left:
-        end_panel("rankings_top", replace(chosen, order=MOST), most, totals, scope)
+        end_panel("rankings_top", top, most, totals, scope)
     with right:
-        end_panel("rankings_bottom", replace(chosen, order=LEAST), least, totals, scope)
+        end_panel("rankings_bottom", bottom, ends(bottom, scope), totals, scope)
     left, right = st.columns([2, 3])
     if has_whole(metric, dimension):
         with left:

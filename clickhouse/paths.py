@@ -79,7 +79,8 @@ class Need:
         found = sorted({*kinds.values()} - {""})
         if len(found) < 2:
             return [self]
-        shared = [name for name in self.columns() if name not in {*KEYS, *AMOUNTS}]
+        # a split by time stands in the texts of every part: by itself, the day would ask for days
+        shared = [name for name in self.columns() if name not in {*KEYS, *AMOUNTS, "day"}]
         return [
             replace(self, texts=(*shared, *(t for t in self.texts if kinds[t] in ("", kind))))
             for kind in found

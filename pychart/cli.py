@@ -290,6 +290,37 @@ def verify(
     raise typer.Exit(0 if all(well) else 1)
 
 
+@app.command()
+def report(
+    context: typer.Context,
+    user: Annotated[list[str] | None, typer.Option(help="Only this user; repeatable.")] = None,
+    group: Annotated[list[str] | None, typer.Option(help="Only this group.")] = None,
+    metagroup: Annotated[list[str] | None, typer.Option(help="Only this metagroup.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="queue=all.q, node=n1,n2 or project!=test; may be repeated."),
+    ] = None,
+    period: Annotated[
+        str, typer.Option(help="2018, 2018-03..2019, last-year, last-12-months, … or all.")
+    ] = "all",
+    section: Annotated[
+        list[str] | None, typer.Option(help="Only this section: figures, time, people, ….")
+    ] = None,
+    language: Annotated[str, typer.Option("--lang", help="en or fr.")] = "en",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file; - is standard output.")
+    ] = None,
+) -> None:
+    """Write a report to print, as one HTML file that needs nothing else."""
+    from clickhouse.query import Filter
+    from pychart.report import write_report
+
+    named = {"user": user, "group": group, "metagroup": metagroup}
+    filters = [Filter(name, tuple(values)) for name, values in named.items() if values]
+    filters += [parse_filter(text) for text in where or ()]
+    write_report(context.obj, period, filters, section or (), language, output)
+
+
 @app.command(context_settings={"ignore_unknown_options": True})
 def qacct(
     context: typer.Context,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from datetime import date, datetime
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from streamlit_app.charts import Spec
 WIDTH = 860  # pixels, of what takes the width of its box in the browser
 SCALE = 2.0  # pixels of a PNG for each of the chart's
 FONT = "sans-serif"
+CONFIG = Path(__file__).parent / ".streamlit" / "config.toml"
 
 
 def svg(spec: Spec, table: pa.Table, title: str = "") -> str:
@@ -50,7 +53,7 @@ def _config() -> dict[str, Any]:
 @cache
 def _look() -> dict[str, Any]:
     """Take colours from the light theme, as pictures end up on paper."""
-    text, grid = _colour("textColor", "#1B2430"), _colour("borderColor", "#DCE2EA")
+    text, grid = _theme("textColor"), _theme("borderColor")
     words = {"labelColor": text, "titleColor": text, "labelFont": FONT, "titleFont": FONT}
     return {
         "font": FONT,
@@ -59,10 +62,17 @@ def _look() -> dict[str, Any]:
         "title": {"anchor": "start", "fontSize": 15, "color": text},
         "axis": words | {"gridColor": grid, "domainColor": grid, "tickColor": grid},
         "legend": words,
-        "range": {"category": st.get_option("theme.light.chartCategoricalColors")},
-        "mark": {"color": _colour("primaryColor", "#1F5FA8")},
+        "range": {"category": _theme("chartCategoricalColors")},
+        "mark": {"color": _theme("primaryColor")},
     }
 
 
-def _colour(option: str, otherwise: str) -> str:
-    return str(st.get_option(f"theme.light.{option}") or otherwise)
+def _theme(option: str) -> Any:  # noqa: ANN401 - a colour or a list of them
+    return st.get_option(f"theme.light.{option}") or _of_the_app()[option]
+
+
+@cache
+def _of_the_app() -> dict[str, Any]:
+    """Read the light theme where the app's settings are: only the app itself has taken them in."""
+    settings = tomllib.loads(CONFIG.read_text("utf-8"))
+    return dict(settings["theme"]["light"])

@@ -17,9 +17,9 @@ from clickhouse.errors import QuestionError
 from clickhouse.query import Filter
 from clickhouse.records import JobKey, Search
 from streamlit_app import i18n, jobpage
-from streamlit_app.asgi import MAIN
 from streamlit_app.warehouse import holder
 from tests import helpers
+from tests.app import app
 
 T0 = 1_500_000_000  # 14 July 2017, 02:40 UTC
 FIRST, LAST = date(2017, 7, 14), date(2017, 8, 14)
@@ -158,13 +158,7 @@ def test_what_is_no_key(text: str) -> None:
 
 
 def page(**query: str) -> AppTest:
-    at = AppTest.from_file(str(MAIN), default_timeout=30)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    at.switch_page("views/jobs.py").run()
-    assert not at.exception
-    return at
+    return app("jobs", **query)
 
 
 def said(at: AppTest) -> str:
@@ -226,7 +220,8 @@ def test_odd_keys_and_odd_names(loaded: Warehouse) -> None:
     assert "No job matches" in said(page(search="nothing like it"))
     at = page(job=f"{helpers.CLUSTER}/3")
     assert "**x**" not in said(at).replace(LINES[2].decode(), "")
-    at = page(job=f"{helpers.CLUSTER}/2", lang="fr")
+    with i18n.speaking("fr"):
+        at = app("jobs", locale="fr-FR", job=f"{helpers.CLUSTER}/2")
     assert "a soumis" in said(at) and figures(at)["Mémoire, maximum"] == "8,0 Gio"
 
 

@@ -132,6 +132,21 @@ def test_the_other_row_is_what_is_asked_without_the_top(db: Warehouse) -> None:
     check()
 
 
+def test_rollups_and_lines_have_the_same_parts_and_rows_behind(db: Warehouse) -> None:
+    exact_only = ("median", "p90", "p99")  # of which rollups have approximations
+
+    @some
+    @given(questions())
+    def check(question: Question) -> None:
+        metrics = [name for name in question.metrics if not name.endswith(exact_only)] or ["jobs"]
+        question = replace(parts(question), metrics=tuple(metrics), rows_behind=True)
+        found, true = (ask(db, replace(question, exact=exact)) for exact in (False, True))
+        assert found.to_pylist() == true.to_pylist(), question
+
+    check()
+    assert to_sql(db, parts(Question(("jobs",), ("user", "month"))))[2].tables == ("cube_months",)
+
+
 def test_names_keep_themselves_in_any_period(db: Warehouse) -> None:
     top = Question(("core_hours",), ("user", "year"), limit=2, other=True)
     kept = [*dict.fromkeys(n for n in ask(db, top)["user"].to_pylist() if n is not None)]

@@ -248,19 +248,20 @@ def areas(title: str, grain: str) -> Spec:
 
 
 @cached_per_language
-def band(grain: str, titles: tuple[str, str]) -> Spec:
-    """Draw a line over time and a band from there up to the column `high`.
+def bands(grain: str, names: tuple[str, ...]) -> Spec:
+    """Draw a line over time within two bands: columns `q0` to `q4`, of which `q2` is the line.
 
-    Their words are in `shown` and `high_shown`; `titles` name the two.
+    Their words are in `q0_shown` and so on, called by `names`.
     """
-    fields = ("shown:N", "high_shown:N")
     tooltip = [alt.Tooltip("step:N", title=t("When"))]
-    tooltip += [alt.Tooltip(f, title=title) for f, title in zip(fields, titles, strict=True)]
+    tooltip += [alt.Tooltip(f"q{i}_shown:N", title=name) for i, name in enumerate(names)]
     base = _empty().encode(x=_time(grain), tooltip=tooltip)
-    value = alt.Y("value:Q", axis=_value_axis())
-    between = base.mark_area(opacity=0.25).encode(y=value, y2="high:Q")
-    line = base.mark_line(point=alt.OverlayMarkDef(size=22), strokeWidth=2).encode(y=value)
-    return _finish(alt.layer(between, line).properties(height=TIME_HEIGHT))
+    axis = _value_axis()
+    outer = base.mark_area(opacity=0.15).encode(y=alt.Y("q0:Q", axis=axis), y2="q4:Q")
+    inner = base.mark_area(opacity=0.3).encode(y=alt.Y("q1:Q", axis=axis), y2="q3:Q")
+    line = base.mark_line(point=alt.OverlayMarkDef(size=22), strokeWidth=2)
+    drawn = alt.layer(outer, inner, line.encode(y=alt.Y("q2:Q", axis=axis)))
+    return _finish(drawn.properties(height=TIME_HEIGHT))
 
 
 @cached_per_language

@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from clickhouse import parts
+from clickhouse import distributions, parts
+from clickhouse.distributions import Asked
 from clickhouse.errors import WarehouseError
 from clickhouse.query import Question, ask, values
 from clickhouse.settings import Settings
@@ -50,6 +51,13 @@ STATEMENTS = {
     " LEFT ANY JOIN (SELECT cluster, file_id, path, last_loaded FROM sources) AS files"
     " ON rejects.cluster = files.cluster AND rejects.file_id = files.file_id"
     " ORDER BY last_loaded DESC, file, offset DESC LIMIT 200",
+    "reconciled": "SELECT cluster, lines, records, rejects, ignored, stored,"
+    " toInt64(records) - toInt64(stored) AS copies,"
+    " toInt64(lines) - toInt64(records + rejects + ignored) AS missing FROM"
+    " (SELECT cluster, sum(lines) AS lines, sum(records) AS records, sum(rejects) AS rejects,"
+    " sum(ignored) AS ignored FROM sources WHERE {chosen} GROUP BY cluster) AS read"
+    " LEFT ANY JOIN (SELECT cluster, count() AS stored FROM records WHERE {chosen}"
+    " GROUP BY cluster) AS kept USING (cluster) ORDER BY cluster",
     "flags": "SELECT arrayJoin(flags) AS name, count() AS lines FROM records WHERE {chosen}"
     " GROUP BY name ORDER BY lines DESC, name",
     "last_job": "SELECT toString(maxIf(end_time, end_time > 0)) AS ended FROM records"
@@ -112,6 +120,16 @@ def with_unused(question: Question) -> pa.Table:
 @st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
 def _with_unused(key: str, at: str, _question: Question) -> pa.Table:
     return parts.with_unused(holder.get(), _question)
+
+
+def distribution(asked: Asked) -> pa.Table:
+    """Answer a histogram, quantile bands or a heatmap."""
+    return _distribution(repr(asked), version(), asked)
+
+
+@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
+def _distribution(key: str, at: str, _asked: Asked) -> pa.Table:
+    return distributions.distribution(holder.get(), _asked)
 
 
 def names(dimension: str) -> list[str]:

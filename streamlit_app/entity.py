@@ -23,6 +23,7 @@ from streamlit_app.filters import Scope
 from streamlit_app.i18n import mark, t, tn
 from streamlit_app.panels import (
     BARS,
+    histogram_panel,
     per_grain,
     ranking_panel,
     shares_panel,
@@ -213,7 +214,7 @@ def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:
         if not table.num_rows:
             nothing()
             return
-        if wants_medians(key):
+        if wants_medians(key, scope, dimension):
             asked = (table.column_names[1], *MEDIANS)
             question = scope.question(_each_once(*asked), dimension, limit=TABLE_ROWS)
             shown = forms.joined(shown, data.answers(question)[0], dimension, MEDIANS)
@@ -264,6 +265,9 @@ def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
     with right:
         title = t("How attempts ended")
         ranking_panel(f"{key}_one_outcome", title, "outcome", "attempts", outcomes, scope)
+    for place, quantity in zip(st.columns(2), ("duration", "wait"), strict=True):
+        with place:
+            histogram_panel(f"{key}_one_{quantity}", quantity, scope)
     show_all_figures(key, totals, scope)
     table_panel(f"{key}_one_all", t("All figures {steps}", steps=per_grain(scope)), per_step)
 

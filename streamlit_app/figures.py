@@ -23,7 +23,7 @@ WORSE = frozenset(
     {"failure_rate", "failed_jobs", "lost_core_hours", "system_share", "io_wait_share"}
     | {"wait_avg", "wait_median", "wait_p90", "wait_max"}
 )
-# All that a page tells of whatever is chosen; the medians alone need every line.
+# All that a page tells of whatever is chosen.
 VOLUME = ("jobs", "attempts", "users", "wall_hours", "core_hours", "slots_avg", "slots_max")
 TIMES = (
     "duration_min", "duration_avg", "duration_median", "duration_max",
@@ -37,6 +37,10 @@ MEMORY = ("memory_avg", "memory_max", "ram_avg", "ram_max")
 FULL = (*VOLUME, *TIMES, *PROCESSOR, *MEMORY)
 QUICK = tuple(name for name in FULL if not name.endswith("_median"))
 MEDIANS = tuple(name for name in FULL if name.endswith("_median"))
+# What the rollups of medians can be split and filtered by; for anything else every line is read.
+VALUED = frozenset(
+    {"cluster", "queue", "user", "group", "project", "parallel_class", "pe", "slots", "slots_from"}
+)
 COLUMN_PIXELS = 190
 DAY = timedelta(days=1)
 
@@ -150,7 +154,7 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
             nothing()
             return
         found = {name: totals.column(name)[0].as_py() for name in QUICK}
-        if wants_medians(key):
+        if wants_medians(key, scope):
             [medians] = data.answers(scope.question(MEDIANS))
             found |= {name: medians.column(name)[0].as_py() for name in MEDIANS}
         titles = (t("Volume"), t("Durations"), t("Processor and I/O"), t("Memory"))
@@ -159,8 +163,10 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
                 st.markdown(_list(heading, names, found))
 
 
-def wants_medians(key: str) -> bool:
-    """Let the reader have medians too."""
+def wants_medians(key: str, scope: Scope, dimension: str = "") -> bool:
+    """Tell whether to ask for medians; where every line is read for them, the reader chooses."""
+    if {*(kept.dimension for kept in scope.filters), dimension or "user"} <= VALUED:
+        return True
     return st.toggle(
         t("With medians"),
         key=f"{key}_medians",

@@ -10,6 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from clickhouse.codes import EXITS, FAILED
+from clickhouse.dimensions import SPANS
+from clickhouse.distributions import LEVELS, QUANTITIES
 from clickhouse.metrics import METRICS
 from streamlit_app import calendars, shape, text
 from streamlit_app.charts import axis_of
@@ -180,21 +182,48 @@ def figures_over_time(table: pa.Table, metrics: Sequence[str], scope: Scope) -> 
     return shape.over_steps(metrics[0], scope, times, values, parts)
 
 
-def band(table: pa.Table, metrics: tuple[str, str], scope: Scope) -> shape.Shaped:
-    """Shape a figure over time with a higher one of the same unit."""
-    low, high = (shape.series(table, metric, scope) for metric in metrics)
-    unit = METRICS[metrics[0]].unit
-    axis = axis_of(text.label(metrics[0]), unit, [value or 0.0 for value in high])
+def bands(table: pa.Table, quantity: str, scope: Scope) -> shape.Shaped:
+    """Shape quantile bands over time; a step without a job leaves a gap."""
+    unit, label = QUANTITIES[quantity].unit, t(QUANTITIES[quantity].label)
     times = calendars.steps(scope.grain, scope.first, scope.last)
+    rows = {calendars.as_day(row[scope.grain]): row for row in table.to_pylist()}
+    found = {
+        i: calendars.fill({day: row[f"p{level}"] for day, row in rows.items()}, times, None)
+        for i, level in enumerate(LEVELS)
+    }
+    axis = axis_of(label, unit, [value or 0.0 for value in found[len(LEVELS) - 1]])
     columns: dict[str, Any] = {
         "time": pa.array(times, pa.date32()),
         "step": [calendars.label(scope.grain, step) for step in times],
     }
-    for name, values in (("value", low), ("high", high)):
-        words = "shown" if name == "value" else "high_shown"
-        columns[name] = pa.array([v if v is None else v / axis.divisor for v in values])
-        columns[words] = [text.figure(v, unit) for v in values]
+    for i, values in found.items():
+        drawn = [v if v is None else v / axis.divisor for v in values]
+        columns[f"q{i}"] = pa.array(drawn, pa.float64())
+        columns[f"q{i}_shown"] = [text.figure(v, unit) for v in values]
     return shape.Shaped(pa.table(columns), axis)
+
+
+def bins(table: pa.Table, unit: str) -> pa.Table:
+    """Shape a histogram, without the empty bins before the first job and after the last."""
+    rows = table.to_pylist()
+    filled = [i for i, row in enumerate(rows) if row["jobs"]]
+    kept = rows[filled[0] : filled[-1] + 1] if filled else []
+    return pa.table(
+        {
+            "name": pa.array([_bin(row["low"], row["high"], unit) for row in kept], pa.string()),
+            "value": pa.array([row["jobs"] for row in kept], pa.float64()),
+            "shown": pa.array([text.figure(row["jobs"], "") for row in kept], pa.string()),
+        }
+    )
+
+
+def _bin(low: float, high: float | None, unit: str) -> str:
+    """Write what is in a bin: durations in the words of their dimension."""
+    if unit == "s":
+        return t(SPANS[int(low)])
+    if high is None:
+        return f"≥ {text.figure(low, unit)}"
+    return f"{low:g}–{high:g} {text.unit_name(unit)}" if low else f"< {text.figure(high, unit)}"
 
 
 def heatmap(table: pa.Table, rows: str, columns: str, metric: str) -> shape.Shaped:

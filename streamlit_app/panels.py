@@ -7,14 +7,18 @@ from collections.abc import Sequence
 import pyarrow as pa
 import streamlit as st
 
+from clickhouse.dimensions import SPANS
+from clickhouse.distributions import LEVELS, QUANTITIES, Bands, Histogram
 from clickhouse.metrics import METRICS
-from streamlit_app import calendars, charts, forms, shape, text
+from streamlit_app import calendars, charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, draw_clickable, note, nothing, show_table
 from streamlit_app.figures import Earlier
 from streamlit_app.filters import NAMED, Scope
 from streamlit_app.i18n import t, tn
 
 BARS = 10
+TIME_EDGES = tuple(float(seconds) for seconds in SPANS)
+MEMORY_EDGES = (0.0, *(2.0**power for power in range(-4, 12)))  # GiB
 LINES_AT_ONCE = 3_000_000  # of which an answer takes well below a second
 
 
@@ -200,21 +204,38 @@ def lines_panel(
             note(metric, jobs)
 
 
-def band_panel(
-    key: str, title: str, per_step: pa.Table, metrics: tuple[str, str], scope: Scope
-) -> None:
-    """Draw a median over time, and how far it is from there to a higher quantile."""
-    shaped = forms.band(per_step, metrics, scope)
-    with card(key, title, per_step.select([scope.grain, *metrics]), shaped.axis.unit):
-        jobs = shape.total(per_step)
-        if not jobs or not any(shaped.table.column("value").to_pylist()):
+def bands_panel(key: str, title: str, quantity: str, scope: Scope) -> None:
+    """Draw how jobs differ over time: their median, the middle half, and four in five of them."""
+    asked = Bands(quantity, scope.grain, (), LEVELS, scope.period, scope.filters)
+    table = data.distribution(asked)
+    shaped = forms.bands(table, quantity, scope)
+    with card(key, title, table, shaped.axis.unit):
+        if not shape.total(table):
             nothing()
             return
-        titles = tuple(text.label(metric) for metric in metrics)
-        spec = charts.band(scope.grain, (titles[0], titles[1]))
-        draw(spec, shaped.table, f"{key}_{scope.grain}", title)
-        note(metrics[0], jobs)
-        note(metrics[1], jobs)
+        names = tuple(f"{level} %" for level in LEVELS)
+        draw(charts.bands(scope.grain, names), shaped.table, f"{key}_{scope.grain}", title)
+        words = t(
+            "line: the median, half of the jobs have at most this; dark: 25 % to 75 %;"
+            " light: 10 % to 90 %"
+        )
+        jobs = tn("from {count} executed job", "from {count} executed jobs", shape.total(table))
+        st.caption(f"{text.plain(words)}  ·  {jobs}{t(', where known')}")
+
+
+def histogram_panel(key: str, quantity: str, scope: Scope) -> None:
+    """Draw how many jobs have which duration, wait, or amount of memory."""
+    label = t(QUANTITIES[quantity].label)
+    title = t("Executed jobs by {quantity}", quantity=text.lower(label))
+    edges = TIME_EDGES if QUANTITIES[quantity].unit == "s" else MEMORY_EDGES
+    table = data.distribution(Histogram(quantity, edges, (), scope.period, scope.filters))
+    with card(key, title, table):
+        if not shape.total(table):
+            nothing()
+            return
+        bars = forms.bins(table, QUANTITIES[quantity].unit)
+        draw(charts.columns(text.label("jobs"), label), bars, key, title)
+        note("jobs", shape.total(table), t(", where known"))
 
 
 def spans_panel(
@@ -230,14 +251,3 @@ def spans_panel(
         draw(spec, shaped.table, f"{key}_{dimension}", title)
         for metric in metrics:
             note(metric, shape.total(table))
-
-
-def columns_panel(key: str, title: str, dimension: str, metric: str, table: pa.Table) -> None:
-    """Draw an answer by an ordered dimension as upright bars: a histogram of counts."""
-    shaped = shape.classes(table, dimension, metric)
-    with card(key, title, table, shaped.axis.unit):
-        if not table.num_rows or not shape.total(table):
-            nothing()
-            return
-        draw(charts.columns(shaped.axis.label, text.label(dimension)), shaped.table, key, title)
-        note(metric, shape.total(table))

@@ -146,15 +146,15 @@ def test_every_figure_ranks_from_either_end(odd: Warehouse) -> None:
 
 
 def test_medians_are_added_on_demand(odd: Warehouse) -> None:
-    at = app("users", cluster="live")
+    assert "wait_median" in app("users", cluster="live").dataframe[0].value  # of a rollup
+    at = app("nodes", cluster="live")
     assert "wait_median" not in at.dataframe[0].value
-    at.toggle(key="users_medians").set_value(True).run()
+    at.toggle(key="nodes_medians").set_value(True).run()
     frame = at.dataframe[0].value
-    answer = ask(
-        odd, Question(("wait_median",), ("user",), filters=(Filter("cluster", ("live",)),))
-    )
+    live = Filter("cluster", ("live",))
+    answer = ask(odd, Question(("wait_median",), ("node",), filters=(live,)))
     expected = dict(zip(*answer.to_pydict().values(), strict=True))
-    shown = dict(zip(frame["user"], frame["wait_median"], strict=True))
+    shown = dict(zip(frame["node"], frame["wait_median"], strict=True))
     for name, seconds in expected.items():
         assert shown[name].total_seconds() == pytest.approx(seconds, abs=60)
 

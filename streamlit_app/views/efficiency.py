@@ -14,6 +14,7 @@ from streamlit_app.panels import (
     BARS,
     affordable,
     draw_ranking,
+    histogram_panel,
     lines_panel,
     per_grain,
     table_panel,
@@ -62,6 +63,9 @@ def show(scope: Scope) -> None:
         lines_panel("efficiency_system", title, per_step, ("system_share", "io_wait_share"), scope)
     with right:
         time_panel("efficiency_io", "io", per_step, scope, earlier)
+    for place, quantity in zip(st.columns(2), ("memory", "ram"), strict=True):
+        with place:
+            histogram_panel(f"efficiency_by_{quantity}", quantity, scope)
     for name, place in zip(REQUESTS, st.columns(2), strict=True):
         with place:
             _asked_and_used(name, shape.total(totals), scope)

@@ -14,8 +14,8 @@ from streamlit_app.i18n import t
 from streamlit_app.panels import (
     BARS,
     affordable,
-    band_panel,
-    columns_panel,
+    bands_panel,
+    histogram_panel,
     per_grain,
     ranking_panel,
     spans_panel,
@@ -43,10 +43,7 @@ def show(scope: Scope) -> None:
     earlier = ask_earlier(KEY_FIGURES, scope, period)
     show_figures("waiting", KEY_FIGURES, totals, per_step, scope, earlier)
     jobs = shape.total(totals)
-    title = t(
-        "Wait {steps}: median, and what 90 % of the jobs wait at most", steps=per_grain(scope)
-    )
-    band_panel("waiting_time", title, per_step, BAND, scope)
+    bands_panel("waiting_time", t("Wait {steps}", steps=per_grain(scope)), "wait", scope)
     left, right = st.columns(2)
     with left:
         most = queues.take(pa.array(_most(queues), pa.int64())).select(["queue", *ASKED])
@@ -58,7 +55,7 @@ def show(scope: Scope) -> None:
     with left:
         _by_line("waiting_requested", t("Median to 90 %, by requested time"), jobs, scope)
     with right:
-        _histogram(jobs, scope)
+        histogram_panel("waiting_histogram", "wait", scope)
     _heatmap(jobs, scope)
     left, right = st.columns([2, 3])
     with left:
@@ -84,14 +81,6 @@ def _by_line(key: str, title: str, jobs: int, scope: Scope) -> None:
             nothing(t("No job that these filters let through asked for it."))
         return
     spans_panel(key, title, "requested_time_from", BAND, table.sort_by("requested_time_from"))
-
-
-def _histogram(jobs: int, scope: Scope) -> None:
-    title = t("Executed jobs by their wait")
-    if not affordable("waiting_histogram", title, jobs):
-        return
-    [table] = data.answers(scope.question(("jobs",), "wait_from"))
-    columns_panel("waiting_histogram", title, "wait_from", "jobs", table.sort_by("wait_from"))
 
 
 def _heatmap(jobs: int, scope: Scope) -> None:

@@ -21,7 +21,7 @@ import statistics
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -85,7 +85,7 @@ def address_of(place: Place) -> str:
 
 def choose_year(page: Page, year: int) -> float:
     """Type a year into the filter of the period."""
-    box = page.locator(".st-key-period input")
+    box = page.locator(".st-key-pick_period input")
     box.click()
     box.fill(str(year))
     began = time.monotonic()
@@ -115,7 +115,7 @@ def time_pages(url: str, years: list[int], runs: int) -> dict[str, Visits]:
     found: dict[str, Visits] = {}
     with chromium(program) as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        for section, of_section in places.SECTIONS.items():
+        for section, of_section in places.there().items():
             for place in of_section:
                 found[place.path] = visit(page, url, section, place, years, runs)
     return found
@@ -167,7 +167,6 @@ class Visitor:
         message = BackMsg()
         state = message.rerun_script
         state.page_script_hash = self.page
-        state.query_string = urlencode({"period": self.year}) if self.year else ""
         if self.year and self.period:
             widget = state.widget_states.widgets.add()
             widget.id, widget.string_value = self.period, self.year
@@ -187,7 +186,7 @@ class Visitor:
         elif kind == "delta":
             element = message.delta.new_element
             if element.WhichOneof("type") == "selectbox" and element.selectbox.id.endswith(
-                "period"
+                "pick_period"
             ):
                 self.period = element.selectbox.id
             elif element.WhichOneof("type") in ("exception", "alert"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import sys
 import tempfile
@@ -31,7 +32,7 @@ def take(browser: Browser, address: str, theme: Literal["light", "dark"], folder
         viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme, locale="en-GB"
     )
     page = context.new_page()
-    for place in places.every():
+    for place in itertools.chain(*places.there().values()):
         page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         page.goto(f"{address}/{place.path}" if place.file != FIRST else address)
         wait_complete(page)

@@ -41,7 +41,7 @@ MEDIANS = tuple(name for name in FULL if name.endswith("_median"))
 VALUED = frozenset(
     {"cluster", "queue", "user", "group", "project", "parallel_class", "pe", "slots", "slots_from"}
 )
-COLUMN_PIXELS = 190
+COLUMN_PIXELS = 330
 DAY = timedelta(days=1)
 
 
@@ -158,7 +158,7 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
             [medians] = data.answers(scope.question(MEDIANS))
             found |= {name: medians.column(name)[0].as_py() for name in MEDIANS}
         titles = (t("Volume"), t("Durations"), t("Processor and I/O"), t("Memory"))
-        with st.grid(4, min_column_width=COLUMN_PIXELS, gap="medium", key=f"{key}_lists"):
+        with st.grid(2, min_column_width=COLUMN_PIXELS, gap="medium", key=f"{key}_lists"):
             for heading, names in zip(titles, (VOLUME, TIMES, PROCESSOR, MEMORY), strict=True):
                 st.markdown(_list(heading, names, found))
 
@@ -178,8 +178,11 @@ def wants_medians(key: str, scope: Scope, dimension: str = "") -> bool:
 def _list(heading: str, names: Sequence[str], found: dict[str, float | None]) -> str:
     rows = [f"| {text.plain(heading)} | |", "|:--|--:|"]
     rows += [
-        f"| {text.plain(text.label(n))} | {text.plain(text.figure(found[n], METRICS[n].unit))} |"
-        for n in names
-        if n in found
+        f"| {text.plain(text.label(n))} | {_value(n, found[n])} |" for n in names if n in found
     ]
     return "\n".join(rows)
+
+
+def _value(name: str, value: float | None) -> str:
+    """Write a figure that is not broken into lines."""
+    return text.plain(text.figure(value, METRICS[name].unit)).replace(" ", "\u00a0")

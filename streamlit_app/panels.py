@@ -18,7 +18,7 @@ from streamlit_app.i18n import t, tn
 
 BARS = 10
 TIME_EDGES = tuple(float(seconds) for seconds in SPANS)
-MEMORY_EDGES = (0.0, *(2.0**power for power in range(-4, 12)))  # GiB
+MEMORY_EDGES = (0.0, *(2.0**power for power in range(-2, 12)))  # GiB
 LINES_AT_ONCE = 3_000_000  # of which an answer takes well below a second
 
 

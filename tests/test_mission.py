@@ -170,7 +170,8 @@ def test_every_figure_is_on_the_overview(site: Warehouse) -> None:
         if "median" in name:  # of a rollup, which is as exact as a hundredth
             [row] = ask(site, Question((name,), filters=(ONLY_KNOWN,))).to_pylist()
             shown = text.figure(row[name], METRICS[name].unit)
-        assert f"| {text.plain(text.label(name))} | {text.plain(shown)} |" in texts(at), name
+        unbroken = text.plain(shown).replace(" ", "\u00a0")
+        assert f"| {text.plain(text.label(name))} | {unbroken} |" in texts(at), name
 
 
 # "By user, group, metagroup, cluster, queue, node, project": jobs, core hours, average wait.

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 import streamlit as st
 
+from clickhouse.codes import EXITS, FAILED
 from clickhouse.connection import Warehouse
 from clickhouse.query import Filter, Period, Question, ask
 from clickhouse.settings import Settings
@@ -164,6 +165,11 @@ def test_codes_are_shown_in_words(odd: Warehouse) -> None:
     names = {row["name"] for _, rows in charts(at) for row in rows if "name" in row}
     assert {"1: assumedly before job", "37: qmaster enforced h_rt, h_cpu or h_vmem"} <= names
     assert {"127: command not found", "137: KILL (killed)"} <= names
+
+
+def test_every_code_has_its_french() -> None:
+    french = i18n.catalogue("fr")
+    assert [words for words in (*FAILED.values(), *EXITS.values()) if words not in french] == []
 
 
 def test_who_could_ask_for_less(odd: Warehouse) -> None:

@@ -42,10 +42,19 @@ COLUMNS = {
     "loaded": mark("Loaded"),
     "last_loaded": mark("Last loaded"),
     "name": mark("Name"),
+    "stored": mark("Stored"),
+    "copies": mark("Read, not stored"),
+    "missing": mark("Not accounted for"),
+    "first_day": mark("First day"),
+    "last_day": mark("Last day"),
+    "days": mark("Days"),
+    "days_without": mark("Days without a job"),
+    "longest_gap": mark("Longest gap, days"),
 }
 WHOLE = frozenset(
     {"jobs", "attempts", "users", "lines", "records", "rejects", "ignored", "bytes", "offset"}
-    | {"start_offset", "end_offset"}
+    | {"start_offset", "end_offset", "stored", "copies", "missing", "days", "days_without"}
+    | {"longest_gap"}
 )
 
 
@@ -91,12 +100,13 @@ def card(key: str, title: str, table: pa.Table | None, unit: str = "") -> Iterat
 
 
 def _show_downloads(frame: Frame) -> None:
-    with st.popover(
+    offered = st.popover(
         ":material/download:",
         type="tertiary",
         key=f"{frame.key}_downloads",
         help=t("Download the data or the picture"),
-    ):
+    )
+    with offered, st.container(horizontal=True, gap="medium"):
         _download(frame, "CSV", "text/csv", partial(csv_bytes, frame.table))
         _download(frame, "Parquet", "application/vnd.apache.parquet", partial(parquet, frame.table))
         if frame.spec is not None:

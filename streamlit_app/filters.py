@@ -303,13 +303,10 @@ def _show_dates(chosen: str) -> None:
         format="YYYY-MM-DD",
         on_change=_dates_picked,
     )
-    left, right = st.columns(2)
     _sync("pick_from", known.start)
     _sync("pick_to", known.end - timedelta(days=1) if known.end else None)
-    with left:
-        pick(t("From"), key="pick_from")
-    with right:
-        pick(t("To"), key="pick_to")
+    pick(t("From"), key="pick_from")
+    pick(t("To"), key="pick_to")
 
 
 def _dates_picked() -> None:
@@ -383,7 +380,7 @@ def _show_unknown(dimension: str, name: str) -> None:
     """Say that nothing has this name, and offer those that are like it."""
     what = text.lower(text.label(dimension))
     shown = text.plain(text.short(name))
-    st.caption(f":orange[{t('No {what} is named {name}.', what=what, name=shown)}]")
+    st.markdown(f":orange[{t('No {what} is named {name}.', what=what, name=shown)}]")
     with st.container(horizontal=True, gap="xsmall"):
         for other in data.search(dimension, name, SIMILAR):
             st.button(
@@ -414,9 +411,10 @@ def _show_search() -> None:
     if len(typed) < 2:
         return
     found = data.search_all(offered(*SEARCHED), typed, FOUND)
-    for dimension, names in found.items():
-        for name in names:
-            _show_match(dimension, name)
+    with st.container(gap=None, key="matches"):
+        for dimension, names in found.items():
+            for name in names:
+                _show_match(dimension, name)
     if not any(found.values()):
         st.caption(t("Nothing is named like this."))
 

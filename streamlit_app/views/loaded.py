@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Any
 
 import pyarrow as pa
 import streamlit as st
 
 from clickhouse import health
+from clickhouse.query import Period
 from streamlit_app import charts, data, shape, text
 from streamlit_app.cards import COLUMNS, card, draw, nothing, page_header, show_table
 from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import mark, t, tn
+from streamlit_app.panels import parts_panel, per_grain
 from streamlit_app.warehouse import holder
 
 NOTHING = mark("Nothing here.")
@@ -30,9 +34,11 @@ def show(scope: Scope) -> None:
     page_header(t("Data"), None)
     st.caption(_of_what(scope))
     _freshness()
-    names = ("totals", "last_job", "sources", "reasons", "rejects", "flags", "ledger")
+    names = ("totals", "last_job", "reconciled", "sources", "reasons", "rejects", "flags", "ledger")
     answers = dict(zip(names, data.loaded(*names, clusters=scope.clusters), strict=True))
     _totals(answers["totals"], answers["last_job"], answers["sources"])
+    _reconciled_card(answers["reconciled"])
+    _coverage(scope)
     _sources_card(answers["sources"])
     left, right = st.columns(2)
     with left:
@@ -122,6 +128,66 @@ def _sums(row: dict[str, Any]) -> str:
     if not missing:
         return t("lines = records + rejected + ignored")
     return tn("{count} line differs", "{count} lines differ", missing)
+
+
+def _reconciled_card(table: pa.Table) -> None:
+    """Compare what was read with what is stored, so that a loss would show."""
+    with card("data_reconciled", t("Reconciliation"), table):
+        alt = t("Lines read and records stored, by cluster")
+        show_table(table, "data_reconciled", alt)
+        st.caption(
+            t(
+                "Nothing may be unaccounted for. Read and not stored is the same line in several"
+                " files; fewer read than stored means that a file has been replaced since."
+            )
+        )
+
+
+def _coverage(scope: Scope) -> None:
+    """Show which days there are jobs of, and where there is a gap."""
+    kept = tuple(f for f in scope.filters if f.dimension == "cluster")
+    all_time = replace(scope, period=Period(), filters=kept, **_span())
+    per_step, per_day = data.answers(
+        all_time.question(("attempts",), all_time.grain, "cluster"),
+        all_time.question(("attempts",), "day", "cluster"),
+    )
+    names = sorted(set(per_step.column("cluster").to_pylist()))
+    shaped = shape.parts_over_time(per_step, "cluster", "attempts", all_time, names)
+    title = t("Coverage: attempts {steps}", steps=per_grain(all_time))
+    attempts = shape.total(per_step, "attempts")
+    parts_panel("data_covered", title, "attempts", shaped, all_time, attempts, per_step)
+    gaps = _gaps(per_day)
+    with card("data_gaps", t("Days with and without jobs"), gaps):
+        if not gaps.num_rows:
+            nothing(NOTHING)
+            return
+        show_table(gaps, "data_gaps", t("First and last day and gaps, by cluster"))
+
+
+def _span() -> dict[str, date]:
+    days = data.activity().days or (date.today(),)
+    return {"first": days[0], "last": days[-1]}
+
+
+def _gaps(per_day: pa.Table) -> pa.Table:
+    """Count, for each cluster, the days on which no job ended, and the longest row of them."""
+    found: dict[str, list[date]] = {}
+    for row in per_day.to_pylist():
+        found.setdefault(row["cluster"], []).append(row["day"])
+    return pa.Table.from_pylist([_gaps_of(name, sorted(found[name])) for name in sorted(found)])
+
+
+def _gaps_of(cluster: str, days: list[date]) -> dict[str, object]:
+    span = (days[-1] - days[0]).days + 1
+    between = ((later - day).days - 1 for day, later in pairwise(days))
+    return {
+        "cluster": cluster,
+        "first_day": text.day(days[0]),
+        "last_day": text.day(days[-1]),
+        "days": span,
+        "days_without": span - len(days),
+        "longest_gap": max(between, default=0),
+    }
 
 
 def _sources_card(table: pa.Table) -> None:

@@ -184,8 +184,16 @@ def typed_values(values: Iterable[str], dimension: str) -> list[str | int | date
 def _typed(value: str, dimension: str) -> str | int | date:
     chosen = DIMENSIONS[dimension]
     if chosen.type == "String":
-        return value
+        return _utf8(value, dimension)
     return LACKING if chosen.can_lack and value == "" else _number(value, dimension)
+
+
+def _utf8(value: str, dimension: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # bytes of an argument that are no text
+        raise QuestionError(f"{dimension}: {value!r} is no text in UTF-8") from None
+    return value
 
 
 def _number(value: str, dimension: str) -> int | date:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from clickhouse import rollups
 from clickhouse.columns import describe
@@ -206,6 +207,54 @@ def test_bottom_lists_know_what_was_never_used(db: Warehouse) -> None:
     assert bottom("queue", filters=(Filter("queue", ("spare.q", "x")),)) == [("spare.q", 0, None)]
     rows = with_unused(db, Question(("jobs",), ("queue",), rows_behind=True)).to_pylist()
     assert rows[-1] == {"queue": "spare.q", "jobs": 0, "jobs_rows": 0, "jobs_rows_share": None}
+
+
+# --- nobody's SQL --------------------------------------------------------------------------------
+
+SQL = st.sampled_from(
+    [
+        "'", '"', "`", "\\", "\\'", "--", "/*", ";", "{p0:String}", "%s", "%(a)s", "\0", "\n", "))",
+        "' OR ''='", "; DROP TABLE accounting", "UNION ALL SELECT 1", "{", "}", "é🦆", "\udcff",
+        "owner", "9999-12-31", "-1",
+    ]
+)  # fmt: skip
+TEXTS = st.lists(st.one_of(SQL, st.text(max_size=5)), min_size=1, max_size=4).map("".join)
+ORDERED = ["slots", "wait", "duration_from", "requested_time", "day", "month", "year", "hour"]
+
+
+def test_no_text_of_the_asker_becomes_sql(db: Warehouse) -> None:
+    [(everything,)] = asked(db, "attempts")
+    owners = dict(asked(db, "attempts", by=("user",)))
+
+    def refused_or(question: Question) -> list[dict[str, Any]]:
+        try:
+            sql, _, _ = to_sql(db, question)
+        except QuestionError:
+            return []
+        for text in (*question.names, *(each for kept in question.filters for each in kept.values)):
+            assert len(text) <= 5 or text not in sql
+        return ask(db, question).to_pylist()
+
+    @some
+    @given(TEXTS, st.sampled_from(ORDERED), st.booleans())
+    def check(text: str, ordered: str, exclude: bool) -> None:
+        one = owners.get(text, 0)
+        kept = Filter("user", (text,), exclude)
+        for row in refused_or(Question(("attempts",), filters=(kept,))):
+            assert row["attempts"] == (everything - one if exclude else one)
+        named = Question(("attempts",), ("user",), names=(text,), other=True)
+        assert sum(row["attempts"] for row in refused_or(named)) in (0, everything)
+        for dimension in (ordered, "metagroup", "flag", "array"):
+            refused_or(Question(("attempts",), filters=(Filter(dimension, (text,), exclude),)))
+        for more in ({"low": text}, {"high": text}):
+            refused_or(Question(("attempts",), filters=(Filter(ordered, exclude=exclude, **more),)))
+        for question in (Question((text,)), Question(("jobs",), (text,))):
+            if text not in METRICS and text not in DIMENSIONS:
+                with pytest.raises(QuestionError, match="unknown"):
+                    ask(db, question)
+
+    check()
+    assert asked(db, "attempts") == [(everything,)]
 
 
 # --- no gaps -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import streamlit as st
 
+from clickhouse.query import Period
 from streamlit_app import address, capacity, charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
 from streamlit_app.figures import (
@@ -23,6 +24,7 @@ from streamlit_app.filters import Scope
 from streamlit_app.i18n import mark, t, tn
 from streamlit_app.panels import (
     BARS,
+    affordable,
     histogram_panel,
     per_grain,
     ranking_panel,
@@ -53,6 +55,11 @@ CORES = mark("cores")
 KEY_FIGURES = (
     "jobs", "core_hours", "cpu_efficiency", "failure_rate",
     "duration_avg", "wait_avg", "memory_avg", "slots_avg",
+)  # fmt: skip
+# The rollup of nodes has neither slots nor outcomes.
+NODE_FIGURES = (
+    "jobs", "core_hours", "cpu_efficiency", "users",
+    "duration_avg", "wait_avg", "memory_avg", "ram_avg",
 )  # fmt: skip
 # What tells most of one: who used it, or what it used.
 SPLITS = {
@@ -223,8 +230,35 @@ def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:
 
 def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
     """Draw all that there is of one: its figures, over time, and what it ran or who used it."""
-    kind = text.label(dimension)
-    page_header(f"{kind} {text.plain(text.short(name))}", scope)
+    page_header(f"{text.label(dimension)} {text.plain(text.short(name))}", scope)
+    period = _one_controls(key, dimension, scope)
+    figures = NODE_FIGURES if dimension == "node" else KEY_FIGURES
+    asked = _each_once(*listed(dimension), *figures)
+    others = replace(scope, filters=tuple(f for f in scope.filters if f.dimension != dimension))
+    totals, per_step, everything = data.answers(
+        scope.question(asked),
+        scope.question(asked, scope.grain),
+        others.question(("core_hours", "jobs")),
+    )
+    earlier = ask_earlier(figures, scope, period)
+    _share_of_all(totals, everything)
+    show_figures(key, figures, totals, per_step, scope, earlier)
+    left, right = st.columns(2)
+    with left:
+        time_panel(f"{key}_one_jobs", "jobs", per_step, scope, earlier)
+    with right:
+        time_panel(f"{key}_one_core_hours", "core_hours", per_step, scope, earlier)
+    _one_splits(key, dimension, totals, scope)
+    if dimension != "node" or affordable(
+        f"{key}_one_ran", t("What it ran"), shape.total(everything)
+    ):
+        _one_ran(key, scope)
+    show_all_figures(key, totals, scope)
+    table_panel(f"{key}_one_all", t("All figures {steps}", steps=per_grain(scope)), per_step)
+
+
+def _one_controls(key: str, dimension: str, scope: Scope) -> Period | None:
+    """Draw the way back to all of them, and the choice of what to compare with."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.button(
             t("All {kinds}", kinds=text.lower(text.labels(dimension))),
@@ -233,31 +267,26 @@ def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
             on_click=address.put,
             args=(dimension, []),
         )
-        period = choose_comparison(key, scope)
-    others = replace(scope, filters=tuple(f for f in scope.filters if f.dimension != dimension))
-    figures = tuple(n for n in QUICK if n not in WITHOUT.get(dimension, ()))
-    splits = SPLITS[dimension]
-    totals, per_step, classes, outcomes, everything, *tops = data.answers(
-        scope.question(_each_once(*QUICK, "failure_rate")),
-        scope.question(_each_once(*figures, *KEY_FIGURES), scope.grain),
-        scope.question(("jobs", "core_hours"), "parallel_class"),
-        scope.question(("attempts",), "outcome"),
-        others.question(("core_hours", "jobs")),
-        *(scope.question(("core_hours", "jobs"), each, limit=BARS) for each in splits),
-    )
-    earlier = ask_earlier(KEY_FIGURES, scope, period)
-    _share_of_all(totals, everything)
-    show_figures(key, KEY_FIGURES, totals, per_step, scope, earlier)
-    left, right = st.columns(2)
-    with left:
-        time_panel(f"{key}_one_jobs", "jobs", per_step, scope, earlier)
-    with right:
-        time_panel(f"{key}_one_core_hours", "core_hours", per_step, scope, earlier)
+        return choose_comparison(key, scope)
+
+
+def _one_splits(key: str, dimension: str, totals: pa.Table, scope: Scope) -> None:
+    """Draw who used it, or what it used."""
+    splits, asked = SPLITS[dimension], ("core_hours", "jobs")
+    tops = data.answers(*(scope.question(asked, each, limit=BARS) for each in splits))
     whole = totals.column("core_hours")[0].as_py()
     for place, each, table in zip(st.columns(2), splits, tops, strict=True):
         with place:
             title = t("Top {what} by core time", what=text.lower(text.labels(each)))
             ranking_panel(f"{key}_one_{each}", title, each, "core_hours", table, scope, whole)
+
+
+def _one_ran(key: str, scope: Scope) -> None:
+    """Draw the classes, outcomes, durations and waits of its jobs."""
+    classes, outcomes = data.answers(
+        scope.question(("jobs", "core_hours"), "parallel_class"),
+        scope.question(("attempts",), "outcome"),
+    )
     left, right = st.columns(2)
     with left:
         title = t("Jobs by parallel class")
@@ -268,8 +297,6 @@ def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
     for place, quantity in zip(st.columns(2), ("duration", "wait"), strict=True):
         with place:
             histogram_panel(f"{key}_one_{quantity}", quantity, scope)
-    show_all_figures(key, totals, scope)
-    table_panel(f"{key}_one_all", t("All figures {steps}", steps=per_grain(scope)), per_step)
 
 
 def _share_of_all(totals: pa.Table, everything: pa.Table) -> None:

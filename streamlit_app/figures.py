@@ -148,12 +148,12 @@ def _explained(
 
 def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
     """Draw the full list of figures of what the filters let through."""
-    title = t("All figures")
-    with card(f"{key}_list", title, totals.select(list(QUICK))):
+    title, known = t("All figures"), [name for name in QUICK if name in totals.column_names]
+    with card(f"{key}_list", title, totals.select(known)):
         if not shape.total(totals):
             nothing()
             return
-        found = {name: totals.column(name)[0].as_py() for name in QUICK}
+        found = {name: totals.column(name)[0].as_py() for name in known}
         if wants_medians(key, scope):
             [medians] = data.answers(scope.question(MEDIANS))
             found |= {name: medians.column(name)[0].as_py() for name in MEDIANS}

@@ -115,7 +115,7 @@ def time_pages(url: str, years: list[int], runs: int) -> dict[str, Visits]:
     found: dict[str, Visits] = {}
     with chromium(program) as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
-        for section, of_section in places.there().items():
+        for section, of_section in places.SECTIONS.items():
             for place in of_section:
                 found[place.path] = visit(page, url, section, place, years, runs)
     return found

@@ -57,7 +57,7 @@ def _pages() -> dict[str, list[Page]]:
             )
             for place in found
         ]
-        for section, found in places.there().items()
+        for section, found in places.SECTIONS.items()
     }
 
 

@@ -70,12 +70,3 @@ def every() -> Iterator[Place]:
     """Give all pages, in order."""
     for places in SECTIONS.values():
         yield from places
-
-
-def there() -> dict[str, tuple[Place, ...]]:
-    """Give the pages whose file there is, by section."""
-    found = {
-        section: tuple(place for place in places if (VIEWS / place.file).exists())
-        for section, places in SECTIONS.items()
-    }
-    return {section: places for section, places in found.items() if places}

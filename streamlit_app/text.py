@@ -100,11 +100,6 @@ def day(value: date) -> str:
     return f"{value.day} {i18n.month_name(value.month)} {value.year}"
 
 
-def count(number: int, what: str) -> str:
-    """Write `1 job`, `1,234 jobs`."""
-    return f"{whole(number)} {what}{'' if number == 1 else 's'}"
-
-
 def size(number: float) -> str:
     """Write bytes in the largest fitting binary unit: `68.1 MiB`."""
     for unit in ("B", "KiB", "MiB"):

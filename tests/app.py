@@ -16,8 +16,7 @@ MAIN = Path(places.__file__).parent / "main.py"
 
 def paths() -> list[str]:
     """List the pages by their file's name without its end: `overview`, `users`."""
-    found = [place for section in places.there().values() for place in section]
-    return [place.file.removesuffix(".py") for place in found]
+    return [place.file.removesuffix(".py") for place in places.every()]
 
 
 def app(page: str = "overview", locale: str = "en-GB", **query: str | list[str]) -> AppTest:

@@ -32,7 +32,7 @@ def take(browser: Browser, address: str, theme: Literal["light", "dark"], folder
         viewport={"width": WIDTH, "height": HEIGHT}, color_scheme=theme, locale="en-GB"
     )
     page = context.new_page()
-    for place in itertools.chain(*places.there().values()):
+    for place in itertools.chain(*places.SECTIONS.values()):
         page.set_viewport_size({"width": WIDTH, "height": HEIGHT})
         page.goto(f"{address}/{place.path}" if place.file != FIRST else address)
         wait_complete(page)

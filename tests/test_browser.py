@@ -208,7 +208,7 @@ def test_nothing_is_wider_than_a_phone(page: Page, address: str) -> None:
 @pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)
 def test_every_chart_can_be_read_aloud(page: Page, address: str) -> None:
     """On each page, in the dark theme: the script ends well, and charts have a text."""
-    for path in (place.path for section in places.there().values() for place in section):
+    for path in (place.path for place in places.every()):
         visit(page, f"{address}/{'' if path == 'overview' else path}")
         for chart in page.locator("[data-testid=stVegaLiteChart]").all():
             assert chart.locator("[aria-label]").first.get_attribute("aria-label")

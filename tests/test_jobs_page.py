@@ -204,6 +204,7 @@ def test_the_page_shows_arrays_attempts_and_parallel_tasks(loaded: Warehouse) ->
     assert figures(at)["Tasks"] == "4"
     at = page(job=f"{helpers.CLUSTER}/7")
     assert figures(at)["CPU time"] == "1 min 15 s"
+    assert "It had 8 slots: multi-node" in said(at)
     assert [list(t.value["task"]) for t in at.dataframe if "task" in t.value] == [
         ["1.node2", "2.node3"]
     ]

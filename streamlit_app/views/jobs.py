@@ -311,9 +311,18 @@ def _with_parallel(line: dict[str, Any], parallel: Sequence[Mapping[str, Any]]) 
     return {**line, "cpu": cpu}
 
 
+@st.cache_resource(ttl=1800, max_entries=200, show_spinner=False)
+def _parallel_class(name: str, submission: int, at: str, _key: JobKey) -> str:
+    warehouse = holder.get()
+    day = records.last_day(warehouse, _key, submission)
+    return records.parallel_class(warehouse, _key, day) if day else ""
+
+
 def _story(key: JobKey, line: Mapping[str, Any]) -> None:
     """Say in sentences what became of it."""
     cluster = key.cluster
+    found = _parallel_class(str(key), line["submission_time"], data.version(), key)
+    what = text.value("parallel_class", found)
     parts = [
         t(
             "{user} submitted {name} on {when}.",
@@ -334,6 +343,8 @@ def _story(key: JobKey, line: Mapping[str, Any]) -> None:
                 queue=_bold(line["qname"]),
             )
         )
+        if line["granted_pe"] and line["slots"]:
+            parts.append(t("It had {slots} slots: {what}.", slots=line["slots"], what=what))
     if waited is not None:
         parts.append(t("It had waited {time}.", time=text.duration(waited)))
     if ran is not None:

@@ -78,6 +78,7 @@ def _time(grain: str, middle: bool = False) -> alt.X:
         labelOverlap=True,
         labelFlush=False,
         tickCount={"year": 12}.get(grain, 10),
+        format={"day": "%-d %b %Y", "month": "%b %Y", "year": "%Y"}[grain],
     )
     return alt.X(
         "time:T",
@@ -278,7 +279,7 @@ def spans(rows: int, titles: tuple[str, str]) -> Spec:
     base = _empty().encode(y=alt.Y("name:N", sort=None, axis=_names()), tooltip=tooltip)
     low, high = alt.X("value:Q", axis=None), alt.X("high:Q", axis=None)
     drawn = alt.layer(
-        base.mark_rule(strokeWidth=5, opacity=0.25).encode(x=low, x2="high:Q"),
+        base.mark_rule(strokeWidth=5, opacity=0.4, color=GRAY).encode(x=low, x2="high:Q"),
         base.mark_point(filled=True, size=90, opacity=1).encode(x=low),
         base.mark_point(filled=False, size=90, strokeWidth=2, opacity=1).encode(x=high),
         base.mark_text(align="left", dx=10, fontSize=12, color="currentColor").encode(
@@ -364,7 +365,7 @@ def compositions(title: str, part_title: str, bars: int) -> Spec:
 
 
 @cached_per_language
-def heatmap(title: str, x_title: str, y_title: str) -> Spec:
+def heatmap(title: str, x_title: str, y_title: str, unit: str) -> Spec:
     """Colour a cell for each pair of `row`, in the order of `rank`, and `column`."""
     return _finish(
         _empty()
@@ -372,7 +373,7 @@ def heatmap(title: str, x_title: str, y_title: str) -> Spec:
         .encode(
             x=alt.X("column:N", sort="ascending", axis=_band_axis(x_title)),
             y=alt.Y("row:N", sort=alt.EncodingSortField("rank", "min"), axis=_band_axis(None)),
-            color=_shade(),
+            color=_shade(unit),
             tooltip=[
                 alt.Tooltip("row:N", title=y_title),
                 alt.Tooltip("column:N", title=x_title),
@@ -418,8 +419,8 @@ def _band_axis(title: str | None) -> alt.Axis:
     return alt.Axis(title=title, labelAngle=0, domain=False, ticks=False, grid=False)
 
 
-def _shade() -> alt.Color:
-    legend = alt.Legend(title=None, orient="right", format="~s", gradientLength=120)
+def _shade(unit: str = "") -> alt.Color:
+    legend = alt.Legend(title=unit or None, orient="right", format="~s", gradientLength=120)
     return alt.Color("value:Q", scale=alt.Scale(zero=True), legend=legend)
 
 

@@ -11,6 +11,7 @@ from clickhouse.errors import QuestionError
 from clickhouse.query import Period, Question
 from streamlit_app import text
 from streamlit_app.filters import Scope
+from streamlit_app.i18n import month_name
 
 PREVIOUS: Literal["previous"] = "previous"
 YEAR_BEFORE: Literal["year"] = "year"
@@ -35,12 +36,16 @@ def asked_of(question: Question, period: Period) -> Question:
 
 
 def span(period: Period) -> str:
-    """Write a bounded period: `1 Jan 2018 – 31 Dec 2018`, or `2018`."""
+    """Write a bounded period: `2018`, `3 Mar – 9 Apr 2018`, `3 Mar 2018 – 2 Mar 2019`."""
     assert period.start and period.end
     last = period.end - timedelta(days=1)
     if (period.start.month, period.start.day, last.month, last.day) == (1, 1, 12, 31):
         same = period.start.year == last.year
         return str(last.year) if same else f"{period.start.year} – {last.year}"
+    if period.start == last:
+        return text.day(last)
+    if period.start.year == last.year:
+        return f"{period.start.day} {month_name(period.start.month)} – {text.day(last)}"
     return f"{text.day(period.start)} – {text.day(last)}"
 
 

@@ -120,8 +120,8 @@ def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
         over_time_panel(f"{key}_time", choice, order, parts, whole, scope)
     left, right = st.columns([2, 3])
     with left:
-        # of nodes there are so many that no ring shows them
-        if dimension == "node":
+        # there are too many nodes for a ring, and what overlaps is no part of one
+        if dimension in ("node", "metagroup"):
             _other_end(key, choice, totals, scope)
         else:
             _shares(key, choice, table, totals)
@@ -130,7 +130,7 @@ def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
             _use(key, dimension, scope)
         else:
             _efficiency(key, dimension, table, totals)
-    if dimension in MACHINES - {"node"}:
+    if dimension in MACHINES - {"node"} and table.num_rows > 1:
         left, right = st.columns([2, 3])
         with left:
             _other_end(key, choice, totals, scope)
@@ -214,7 +214,7 @@ def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:
     shown = table.select(columns)
     kinds = text.lower(text.labels(dimension))
     count = text.whole(table.num_rows)
-    full = t("All figures of {count} {kinds}", count=count, kinds=kinds)
+    full = t("All figures of the {kinds} ({count})", count=count, kinds=kinds)
     first = t("All figures of the first {count} {kinds}", count=count, kinds=kinds)
     title = first if table.num_rows == TABLE_ROWS else full
     with card(f"{key}_all", title, shown):

@@ -240,6 +240,20 @@ def test_the_period_to_compare_with(
     assert compare.earlier(scope, which) == Period(start, end)
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "shown"),
+    [
+        (date(2018, 1, 1), date(2019, 1, 1), "2018"),
+        (date(2016, 1, 1), date(2019, 1, 1), "2016 – 2018"),
+        (date(2018, 3, 3), date(2018, 4, 10), "3 Mar – 9 Apr 2018"),
+        (date(2018, 12, 31), date(2019, 1, 2), "31 Dec 2018 – 1 Jan 2019"),
+        (date(2018, 3, 3), date(2018, 3, 4), "3 Mar 2018"),
+    ],
+)
+def test_a_period_in_words(start: date, end: date, shown: str) -> None:
+    assert compare.span(Period(start, end)) == shown
+
+
 def test_nothing_is_before_all_time() -> None:
     assert compare.earlier(SCOPE, compare.PREVIOUS) is None
 

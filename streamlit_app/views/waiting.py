@@ -109,6 +109,7 @@ def _heatmap(jobs: int, scope: Scope) -> None:
             shaped.axis.label,
             text.label("submission_hour"),
             text.label("submission_weekday"),
+            text.unit_name(shaped.axis.unit),
         )
         draw(spec, shaped.table, f"waiting_heat_{metric}", title)
         note(metric, jobs)

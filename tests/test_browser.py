@@ -269,6 +269,7 @@ def test_a_server_that_does_not_answer(page: Page) -> None:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/api/ready", timeout=10)
         page.goto(f"http://127.0.0.1:{port}")
         expect(page.locator("text=The database does not answer")).to_be_visible()
+        page.goto("about:blank")  # it would miss the server
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
 

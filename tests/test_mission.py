@@ -75,7 +75,12 @@ RANKED = tuple(
     for k in range(1, 13)
     for i in range(k)
 )  # fmt: skip
-CLUSTERS = {"known": {"pe_classes": {"openmp": "single-node", "mpi": "multi-node"}}}
+CLUSTERS = {
+    "known": {
+        "pe_classes": {"openmp": "single-node", "mpi": "multi-node"},
+        "cores": {"queues": {"short.q": 4}},
+    }
+}
 METAGROUPS = {"lab": {"users": ["ann"], "groups": ["bio"]}, "biology": {"groups": ["bio"]}} | {
     f"m{k:02}": {"users": [f"u{k:02}"]} for k in range(1, 13)
 }
@@ -284,6 +289,22 @@ def test_the_least_used_are_those_too_that_nobody_used(site: Warehouse) -> None:
     at = app("nodes", cluster="known", period="2019", order="least")
     drawn = [(row["name"], row["value"]) for row in charts(at)[0][1]]
     assert drawn == [("n1", 0), ("n2", 0), ("n3", 8)]
+
+
+@embedded
+def test_use_against_capacity_where_it_is_known(site: Warehouse) -> None:
+    for page, dimension in (("queues", "queue"), ("nodes", "node")):
+        at = app(page, cluster="known", period="2018")
+        [rows] = [rows for _, rows in charts(at) if rows and "asked" in rows[0]]
+        hours = 24 * (date(2018, 12, 31) - date(2018, 1, 9)).days
+        used = {row["name"]: row["value"] * hours for row in rows}
+        asked = {row["name"]: row["asked"] for row in rows}
+        if dimension == "queue":
+            assert used == pytest.approx({"short.q": 9})
+            assert asked == {"short.q": 4}
+        else:  # against the busiest month: January, from the 10th on
+            assert used == pytest.approx({"n1": 49, "n2": 8})
+            assert asked == pytest.approx({"n1": 49 / (22 * 24), "n2": 8 / (22 * 24)})
 
 
 @embedded

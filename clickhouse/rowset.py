@@ -76,7 +76,11 @@ def of_cube(
     """Select columns of a rollup, nothing for the `absent` ones."""
     made = chosen(derived, words([*columns, *conditions]))
     shown = [_nothing(name) if name in absent else _quoted(name) for name in columns]
-    return _select(made, shown, cube.rows_sql({*columns} - {*absent}), conditions)
+    joined = cube.joined_sql({*columns} - {*absent})
+    if not joined:
+        return _select(made, shown, cube.name, conditions)
+    kept = _select(made, ["*"], cube.name, conditions)  # so that arrays of others are not read
+    return _select(made, shown, f"({kept}){joined}", [])
 
 
 def _nothing(name: str) -> str:

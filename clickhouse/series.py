@@ -14,7 +14,7 @@ import pyarrow as pa
 from clickhouse import columns
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
-from clickhouse.question import Question
+from clickhouse.question import MOST_ROWS, Question
 
 DAY = timedelta(days=1)
 MONTHS = {"year": 12, "academic_year": 12, "quarter": 3, "month": 1}  # that a step lasts
@@ -34,7 +34,7 @@ def filled(question: Question, answer: pa.Table, academic_year_starts: int = 9) 
 
     What is counted or added up is 0 there, other figures are null. Rows come in the order of time,
     in each step in that in which they first occur. Of an open period the steps go as far as the
-    answer does. Refuses a question that is not split by a time.
+    answer does. Refuses a question that is not split by a time, and more than a million rows.
     """
     timed = check_timed(question)
     others = [name for name in question.dimensions if name not in timed]
@@ -45,6 +45,7 @@ def filled(question: Question, answer: pa.Table, academic_year_starts: int = 9) 
     wanted: dict[tuple[object, ...], None] = dict.fromkeys(steps)
     wanted |= dict.fromkeys(step for step, _ in rows)  # of lines that lack it
     series = dict.fromkeys(other for _, other in rows) or ({} if others else {(): None})
+    _refuse_many(len(wanted) * len(series))
     keys = [*product(wanted, series)]
     return columns.rearranged(
         answer,
@@ -62,6 +63,11 @@ def check_timed(question: Question) -> list[str]:
     return found
 
 
+def _refuse_many(rows: int) -> None:
+    if rows > MOST_ROWS:
+        raise QuestionError(f"without gaps there would be more than {MOST_ROWS} rows")
+
+
 def _is_timed(name: str) -> bool:
     return DIMENSIONS[name].is_time or name == "weekday" or name in ROUNDS
 
@@ -72,6 +78,7 @@ def _steps(
     """List the steps of the period in order: time first, then what goes round."""
     of_day = [name for name in timed if name not in ROUNDS]
     start, end = _span(question, answer, of_day, academic_year_starts)
+    _refuse_many((end - start).days)
     days: list[Step] = [()]
     if of_day:
         days = calendar_steps(of_day, start, end, academic_year_starts)

@@ -282,6 +282,15 @@ def test_every_step_of_the_period_is_there(db: Warehouse) -> None:
     assert filled(by_user, ask(db, by_user)).num_rows == 3 * 36
 
 
+def test_what_would_fill_too_many_rows_is_refused(db: Warehouse) -> None:
+    by_day = Question(("jobs",), ("day",), Period.parse("0001..9000"))
+    by_job = Question(("jobs",), ("submission_hour", "duration", "day"), Period.parse("1970..2100"))
+    for question in (by_day, by_job):
+        answer = ask(db, replace(question, period=Period()))
+        with pytest.raises(QuestionError, match="more than 1000000 rows"):
+            filled(question, answer)
+
+
 def test_open_periods_are_filled_as_far_as_the_answer_goes(db: Warehouse) -> None:
     question = Question(("jobs",), ("month",), filters=(Filter("user", ("ann",)),))
     months = filled(question, ask(db, question))["month"].to_pylist()

@@ -14,8 +14,9 @@ import random
 import re
 import statistics
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, dataclass, replace
+from functools import partial
 
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
@@ -70,28 +71,40 @@ DISTRIBUTIONS: dict[str, Asked] = {
 QUANTILE = re.compile(r"\w+_(median|p90|p99)|p\d+")
 
 
-def measure(db: Warehouse, runs: int) -> None:
+@dataclass(frozen=True)
+class Took:
+    """What an answer took in ms, of which the engine in this process is a part."""
+
+    wall: float
+    cpu: float
+
+
+def measure(db: Warehouse, runs: int, *, lines: bool) -> None:
     questions = standard(values(db, "user", limit=1)[0])
-    print(f"{'question':32} {'rollups':>9} {'lines':>9}  read")
+    print(f"{'question':42} {'rollups':>9} {'CPU':>9} {'lines':>9}  read")
     for name, question in questions.items():
-        took = [explain(db, question) for _ in range(runs)]
-        lines = explain(db, replace(question, exact=True))
-        differ(db, question)
-        median = statistics.median(each.seconds for each in took) * 1e3
-        print(f"{name:32} {median:6.0f} ms {lines.seconds * 1e3:6.0f} ms  {took[0]}", flush=True)
-
-
-def measure_distributions(db: Warehouse, runs: int) -> None:
+        report(name, partial(explain, db, question), runs)
+        exact = replace(question, exact=True)
+        print(f" {timed(partial(explain, db, exact)).wall:6.0f} ms" if lines else "", end="")
+        print(f"  {explain(db, question)}", flush=True)
+        if lines:
+            differ(db, question)
     for name, asked in DISTRIBUTIONS.items():
-        took = statistics.median(_timed(db, asked) for _ in range(runs)) * 1e3
-        lines = _timed(db, replace(asked, exact=True)) * 1e3
-        print(f"{name:42} {took:6.0f} ms {lines:6.0f} ms", flush=True)
+        report(name, partial(distribution, db, asked), runs)
+        exact_one = partial(distribution, db, replace(asked, exact=True))
+        print(f" {timed(exact_one).wall:6.0f} ms" if lines else "", flush=True)
 
 
-def _timed(db: Warehouse, asked: Asked) -> float:
-    began = time.monotonic()
-    distribution(db, asked)
-    return time.monotonic() - began
+def report(name: str, ask_it: Callable[[], object], runs: int) -> None:
+    took = [timed(ask_it) for _ in range(runs)]
+    wall, cpu = (statistics.median(each) for each in zip(*map(astuple, took), strict=True))
+    print(f"{name:42} {wall:6.0f} ms {cpu:6.0f} ms", end="")
+
+
+def timed(ask_it: Callable[[], object]) -> Took:
+    began, cpu = time.monotonic(), time.process_time()
+    ask_it()
+    return Took((time.monotonic() - began) * 1e3, (time.process_time() - cpu) * 1e3)
 
 
 def differ(db: Warehouse, question: Question) -> None:
@@ -138,11 +151,11 @@ def main() -> None:
     parser.add_argument("--database", required=True)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--random", type=int, default=0, help="compare so many random questions")
+    parser.add_argument("--rollups-only", action="store_true", help="do not ask the lines too")
     options = parser.parse_args()
     with Warehouse(load_settings(database=options.database)) as db:
         print(f"refreshed {refresh(db)}")
-        measure(db, options.runs)
-        measure_distributions(db, options.runs)
+        measure(db, options.runs, lines=not options.rollups_only)
         for question in randomly(db, options.random):
             differ(db, question)
         print(f"{options.random} random questions: the same")

@@ -14,11 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
+from clickhouse.attempts import multi_node_lines, reach
 from clickhouse.connection import Warehouse
+from clickhouse.coverage import DAY, look, seconds
 from clickhouse.errors import QuestionError
-from clickhouse.paths import Need, from_lines
+from clickhouse.paths import FIRST_DAY, LAST_DAY, Need, from_lines
 from clickhouse.query import Filter, Question, _conditions
 from clickhouse.requests import LAMBDAS
+from clickhouse.rowset import of_near_lines
 
 MAX_NUMBER = 2**32 - 1
 AMOUNTS = ("h_rt", "s_rt", "h_cpu", "h_vmem", "s_vmem", "mem_free")
@@ -126,27 +129,42 @@ def _listed(warehouse: Warehouse, wanted: Search, first: date, rows: int) -> pa.
     conditions += _days(first, wanted.last, parameters)
     order = f"{ORDERS[wanted.order]}, cluster, job_number, task_number"
     if not _number(wanted.text):
-        conditions += _of_first_ones(warehouse, conditions, order, parameters)
-    columns = ", ".join(f"{sql} AS l{i}" for i, sql in enumerate(LISTED.values()))
-    sql = f"SELECT {columns} FROM lines WHERE {_all(conditions)}"
+        conditions += _of_first_ones(warehouse, conditions, order, parameters, (first, wanted.last))
+    columns = [f"{sql} AS l{i}" for i, sql in enumerate(LISTED.values())]
+    sql = _rows(warehouse, columns, conditions, (first, wanted.last))
     sql += f" ORDER BY {order}, record_id LIMIT {{rows:UInt32}}"
     return warehouse.arrow(sql, parameters).rename_columns([*LISTED])
 
 
 def _of_first_ones(
-    warehouse: Warehouse, conditions: Sequence[str], order: str, parameters: dict[str, Any]
+    warehouse: Warehouse,
+    conditions: Sequence[str],
+    order: str,
+    parameters: dict[str, Any],
+    days: tuple[date, date],
 ) -> list[str]:
     """Find the first ones by what they are ordered by alone; the key then finds all of them."""
-    found = warehouse.rows(
-        f"SELECT toUInt32(time), job_number FROM lines WHERE {_all(conditions)}"
-        f" ORDER BY {order} LIMIT {{rows:UInt32}}",
-        parameters,
-    )
+    rows = _rows(warehouse, ["toUInt32(time)", "job_number"], conditions, days)
+    found = warehouse.rows(f"{rows} ORDER BY {order} LIMIT {{rows:UInt32}}", parameters)
     parameters |= {"times": [row[0] for row in found], "numbers": [row[1] for row in found]}
     return [
         "time IN arrayMap(second -> toDateTime(second, 'UTC'), {times:Array(UInt32)})",
         "job_number IN {numbers:Array(UInt32)}",
     ]
+
+
+def _rows(
+    warehouse: Warehouse,
+    columns: Sequence[str],
+    conditions: Sequence[str],
+    days: tuple[date, date],
+) -> str:
+    """Select columns of lines; multi-node attempts are looked for around the days alone."""
+    if not any("parallel_class" in each for each in conditions):
+        return f"SELECT {', '.join(columns)} FROM lines WHERE {_all(conditions)}"
+    low, high = max(days[0] - DAY, FIRST_DAY), min(days[1] + 2 * DAY, LAST_DAY)
+    near = multi_node_lines(*reach(warehouse, seconds(low), seconds(high)))
+    return of_near_lines(dict(look(warehouse).derived), columns, conditions, near)
 
 
 def _all(conditions: Sequence[str]) -> str:

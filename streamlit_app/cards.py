@@ -84,7 +84,7 @@ def page_header(title: str, scope: Scope | None) -> None:
 def card(key: str, title: str, table: pa.Table | None, unit: str = "") -> Iterator[DeltaGenerator]:
     """Open a titled box, with the unit of its axis; it offers its table and the chart in it."""
     box = st.container(border=True, key=key, height="stretch")
-    frame = Frame(key, title, table)
+    frame = Frame(key, f"{title} ({text.unit_name(unit)})" if unit else title, table)
     with box:
         head = st.container(horizontal=True, vertical_alignment="center", gap="small")
         shown = f"  :gray[{text.unit_name(unit)}]" if unit else ""

@@ -59,7 +59,7 @@ def _look() -> dict[str, Any]:
         "font": FONT,
         "background": "white",
         "view": {"stroke": None},
-        "title": {"anchor": "start", "fontSize": 15, "color": text},
+        "title": {"anchor": "start", "fontSize": 15, "color": text, "offset": 14},
         "axis": words | {"gridColor": grid, "domainColor": grid, "tickColor": grid},
         "legend": words,
         "range": {"category": _theme("chartCategoricalColors")},

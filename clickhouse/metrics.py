@@ -113,7 +113,6 @@ _ASKED_TIME = f"({_H_RT} > 0)"
 _ASKED_MEMORY = f"({_H_VMEM} > 0 AND slots > 0)"
 _REQUESTED_TIME = f"ifNull({_H_RT}, 0) * jobs"
 _REQUESTED_MEMORY = f"ifNull({_H_VMEM}, 0) * slots * jobs"
-_SHARED = "; by metagroup, its share of it"
 _JOB = "job_number, task_number, submission_time"
 _DAYS_OF = "the days of the period, or of its part in a split by time"
 
@@ -184,7 +183,7 @@ METRICS: dict[str, Metric] = {
         "Wall time",
         "h",
         "sum(run_time{share}) / 3600",
-        f"sum of end − start{_SHARED}",
+        "sum of end − start",
         kind="sum",
         can_spread=True,
     ),
@@ -192,7 +191,7 @@ METRICS: dict[str, Metric] = {
         "Core time",
         "core-h",
         "sum(core_time{share}) / 3600",
-        f"sum of slots × (end − start){_SHARED}",
+        "sum of slots × (end − start)",
         kind="sum",
         can_spread=True,
     ),
@@ -200,7 +199,7 @@ METRICS: dict[str, Metric] = {
         "Cores in use, average",
         "",
         "sum(core_time{share}) / {days} / 86400",
-        f"core time ÷ 24 ÷ {_DAYS_OF}{_SHARED}",
+        f"core time ÷ 24 ÷ {_DAYS_OF}",
         kind="count",
         can_spread=True,
     ),
@@ -208,7 +207,7 @@ METRICS: dict[str, Metric] = {
         "Lost core time",
         "core-h",
         "sumIf(core_time{share}, outcome != 'done') / 3600",
-        f"core time of attempts with another outcome than done{_SHARED}",
+        "core time of attempts with another outcome than done",
         kind="sum",
         can_spread=True,
     ),
@@ -216,7 +215,7 @@ METRICS: dict[str, Metric] = {
         "CPU time",
         "h",
         "sum(cpu_time{share}) / 3600",
-        f"sum of cpu over all lines, those of parallel tasks too{_SHARED}",
+        "sum of cpu over all lines, those of parallel tasks too",
         "1",
         kind="sum",
     ),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet
 import streamlit as st
@@ -54,7 +55,7 @@ COLUMNS = {
 WHOLE = frozenset(
     {"jobs", "attempts", "users", "lines", "records", "rejects", "ignored", "bytes", "offset"}
     | {"start_offset", "end_offset", "stored", "copies", "missing", "days", "days_without"}
-    | {"longest_gap"}
+    | {"longest_gap", "slots_max", "failed_jobs", "groups", "nodes", "distinct_jobs", "array_jobs"}
 )
 
 
@@ -242,12 +243,14 @@ def show_table(table: pa.Table, key: str, alt: str) -> None:
 
 
 def _converted(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Turn seconds into durations, which the browser writes as `2 hr, 5 min`."""
+    """Turn seconds into durations, which the browser writes as `2 hr, 5 min`; round the rest."""
     if name in text.WORDED:
         shown = [text.value(name, str(value)) for value in column.to_pylist()]
         return pa.chunked_array([pa.array(shown, pa.string())])
-    if name not in METRICS or METRICS[name].unit != "s":
+    if name not in METRICS:
         return column
+    if METRICS[name].unit != "s":
+        return pc.round(column, ndigits=_decimals_of(name, column))
     rounded = [None if text.is_missing(v) else _round_seconds(v) for v in column.to_pylist()]
     return pa.chunked_array([pa.array(rounded, pa.duration("s"))])
 
@@ -264,7 +267,7 @@ def _column(name: str, values: pa.ChunkedArray) -> ColumnConfig:
     if METRICS[name].unit == "s":
         shown = text.label(name)
         return st.column_config.NumberColumn(shown, format="localized", help=formula)
-    decimals = 0 if name in WHOLE else _decimals(values)
+    decimals = _decimals_of(name, values)
     return st.column_config.NumberColumn(_heading(name), format=_format(decimals), help=formula)
 
 
@@ -273,8 +276,10 @@ def _format(decimals: int) -> str:
     return f"%,.{decimals}f" if i18n.language() == i18n.SOURCE else "localized"
 
 
-def _decimals(values: pa.ChunkedArray) -> int:
+def _decimals_of(name: str, values: pa.ChunkedArray) -> int:
     """Choose the decimals that a column of figures needs, by its largest."""
+    if name in WHOLE:
+        return 0
     largest = max((v for v in values.to_pylist() if not text.is_missing(v)), default=0.0)
     return 0 if largest >= 10_000 else 1 if largest >= 10 else 2
 

@@ -30,6 +30,9 @@ SPACING = {"day": 1.5, "month": 0.75, "year": 6}  # pixels between two bars
 # From the longest: the axis' unit and the seconds in it.
 _SECONDS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
 
+# Labels of an axis: below 1, the prefix of '~s' would be a milli that nobody reads as one.
+SHORT = "format(datum.value, abs(datum.value) < 1 ? '.2~f' : '~s')"
+
 Spec = dict[str, Any]
 
 
@@ -65,9 +68,7 @@ def _empty() -> alt.Chart:
 
 
 def _value_axis() -> alt.Axis:
-    # below 1, the prefix of '~s' would be a milli that nobody reads as one
-    short = "format(datum.value, abs(datum.value) < 1 ? '.2~f' : '~s')"
-    return alt.Axis(title=None, labelExpr=short, tickCount=5, domain=False, ticks=False)
+    return alt.Axis(title=None, labelExpr=SHORT, tickCount=5, domain=False, ticks=False)
 
 
 def _time(grain: str, middle: bool = False) -> alt.X:
@@ -325,8 +326,7 @@ def dots(title: str, x_title: str) -> Spec:
         alt.Tooltip("shown:N", title=title),
         alt.Tooltip("jobs_shown:N", title=x_title),
     ]
-    short = "format(datum.value, '~s')"
-    axis = alt.Axis(title=x_title, labelExpr=short, tickCount=6, grid=False)
+    axis = alt.Axis(title=x_title, labelExpr=SHORT, tickCount=6, grid=False)
     dotted = _empty().mark_point(filled=True, size=60, opacity=0.75)
     drawn = dotted.encode(
         x=alt.X("jobs:Q", scale=alt.Scale(type="log", nice=True), axis=axis),

@@ -21,6 +21,12 @@ def show(scope: Scope) -> None:
     """Draw the page, or say how to make metagroups where the settings name none."""
     if data.names("metagroup") or chosen(scope, "metagroup"):
         show_entities("metagroups", t("Metagroups"), ("metagroup",), scope)
+        st.caption(
+            t(
+                "A job counts in each metagroup of its user or group, its hours by the share that"
+                " the settings give; so metagroups can add up to more than the whole."
+            )
+        )
         return
     page_header(t("Metagroups"), scope)
     st.markdown(

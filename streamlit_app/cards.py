@@ -250,7 +250,9 @@ def _converted(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     if name not in METRICS:
         return column
     if METRICS[name].unit != "s":
-        return pc.round(column, ndigits=_decimals_of(name, column))
+        # where the browser chooses the decimals, as many as English has
+        english = i18n.language() == i18n.SOURCE
+        return column if english else pc.round(column, ndigits=_decimals_of(name, column))
     rounded = [None if text.is_missing(v) else _round_seconds(v) for v in column.to_pylist()]
     return pa.chunked_array([pa.array(rounded, pa.duration("s"))])
 

@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clickhouse.connection import Warehouse
 from clickhouse.metrics import METRICS
 from clickhouse.query import Question, ask
-from ingest.loader import load_file
 from streamlit_app import explorer
-from streamlit_app.asgi import MAIN
-from streamlit_app.warehouse import holder
-from tests import helpers
-
-
-@pytest.fixture
-def loaded(database_url: str, sample: Path) -> Iterator[Warehouse]:
-    """The sample, in the warehouse that the app shares."""
-    with helpers.warehouse(database_url) as opened:
-        load_file(opened, helpers.CLUSTER, sample)
-        st.cache_resource.clear()
-        holder.use(opened)
-        yield opened
-    holder.close()
-    st.cache_resource.clear()
+from tests.app import app
 
 
 def page(**query: str | list[str]) -> AppTest:
-    at = AppTest.from_file(str(MAIN), default_timeout=30)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    at.switch_page("views/explore.py").run()
-    assert not at.exception
+    at = app("explore", **query)
     assert not at.error
     return at
 

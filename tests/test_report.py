@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import streamlit as st
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import PychartError
@@ -17,7 +15,6 @@ from clickhouse.settings import Settings
 from ingest.loader import load_file
 from pychart.report import write_report
 from streamlit_app import i18n, report, text
-from streamlit_app.warehouse import holder
 from tests import helpers
 from tests.app import app
 
@@ -66,18 +63,6 @@ def read(page: str) -> str:
     assert not re.search(r"@import|url\((?!#)", page)
     assert "default-src 'none'" in page
     return " ".join(" ".join(reader.words).split())
-
-
-@pytest.fixture
-def loaded(database_url: str, sample: Path) -> Iterator[Warehouse]:
-    """The sample, in the warehouse that the app shares."""
-    with helpers.warehouse(database_url) as opened:
-        load_file(opened, helpers.CLUSTER, sample)
-        st.cache_resource.clear()
-        holder.use(opened)
-        yield opened
-    holder.close()
-    st.cache_resource.clear()
 
 
 def written(*filters: Filter, language: str = "en", sections: tuple[str, ...] = ()) -> str:

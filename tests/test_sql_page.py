@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clickhouse import readonly
@@ -22,9 +21,9 @@ from clickhouse.migrate import INTERFACE
 from clickhouse.running import MOST_AT_ONCE, Reader, Running
 from ingest.loader import load_file
 from streamlit_app import i18n, sqlpage
-from streamlit_app.asgi import MAIN
 from streamlit_app.warehouse import holder
 from tests import helpers
+from tests.app import app
 
 SOUND = (
     "SELECT 1",
@@ -291,28 +290,6 @@ def test_every_function_of_the_list_exists(reader: Reader) -> None:
     assert {n for n in listed["plain"] - {"lambda"} if (n, False) not in known} == set()
 
 
-@pytest.fixture
-def shown(database_url: str, sample: Path) -> Iterator[Warehouse]:
-    """The sample, in the warehouse that the app shares."""
-    with helpers.warehouse(database_url) as opened:
-        load_file(opened, helpers.CLUSTER, sample)
-        st.cache_resource.clear()
-        holder.use(opened)
-        yield opened
-    holder.close()
-    st.cache_resource.clear()
-
-
-def page(**query: str) -> AppTest:
-    at = AppTest.from_file(str(MAIN), default_timeout=30)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    at.switch_page("views/sql.py").run()
-    assert not at.exception
-    return at
-
-
 def run(at: AppTest, statement: str) -> AppTest:
     at.text_area(key="pick_sql").set_value(statement)
     at.button(key="sql_run").click().run()
@@ -320,10 +297,12 @@ def run(at: AppTest, statement: str) -> AppTest:
     return at
 
 
-def test_the_page_answers_in_a_table(shown: Warehouse) -> None:
-    at = run(page(), "SELECT owner, count() AS n FROM jobs GROUP BY owner ORDER BY n DESC, owner")
+def test_the_page_answers_in_a_table(loaded: Warehouse) -> None:
+    at = run(
+        app("sql"), "SELECT owner, count() AS n FROM jobs GROUP BY owner ORDER BY n DESC, owner"
+    )
     [frame] = [table.value for table in at.dataframe if "n" in table.value]
-    expected = shown.rows(
+    expected = loaded.rows(
         "SELECT owner, count() AS n FROM jobs GROUP BY owner ORDER BY n DESC, owner"
     )
     assert [tuple(row) for row in frame.to_numpy()] == [tuple(row) for row in expected]
@@ -331,15 +310,15 @@ def test_the_page_answers_in_a_table(shown: Warehouse) -> None:
     assert "SELECT file" not in at.text_area(key="pick_sql").value
 
 
-def test_the_page_says_what_is_wrong(shown: Warehouse) -> None:
-    at = run(page(), "SELECT file('/etc/passwd')")
+def test_the_page_says_what_is_wrong(loaded: Warehouse) -> None:
+    at = run(app("sql"), "SELECT file('/etc/passwd')")
     assert "the function file is not for this page" in at.error[0].value
     at = run(at, "SELECT 1 AS one")
     assert not at.error
 
 
-def test_a_link_holds_the_statement(shown: Warehouse) -> None:
-    at = page(sql="SELECT 42 AS answer")
+def test_a_link_holds_the_statement(loaded: Warehouse) -> None:
+    at = app("sql", sql="SELECT 42 AS answer")
     assert at.text_area(key="pick_sql").value == "SELECT 42 AS answer"
     assert not [table for table in at.dataframe if "answer" in table.value]  # only Run runs it
     at.button(key="sql_run").click().run()
@@ -347,7 +326,7 @@ def test_a_link_holds_the_statement(shown: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
-def test_the_examples_answer_and_the_schema_has_meanings(shown: Warehouse) -> None:
+def test_the_examples_answer_and_the_schema_has_meanings(loaded: Warehouse) -> None:
     for statement in sqlpage.EXAMPLES.values():
         assert answered(holder.reader(), statement).num_columns > 1
     assert set(sqlpage.VIEWS) == set(INTERFACE)

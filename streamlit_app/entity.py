@@ -149,7 +149,7 @@ def _shares(key: str, choice: Choice, table: pa.Table, totals: pa.Table) -> None
     metric = choice.metric if choice.metric in shape.ADDITIVE else DEFAULT_METRIC
     title = t("{figure}, shares", figure=text.label(metric))
     first = table.take(pa.array(_largest(table, dimension, metric), pa.int64())).select(
-        [dimension, metric, "jobs"]
+        [dimension, *with_jobs(metric)]
     )
     whole = totals.column(metric)[0].as_py() if has_whole(metric, dimension) else None
     shares_panel(f"{key}_shares", title, dimension, metric, first, (), whole)

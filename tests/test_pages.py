@@ -17,8 +17,18 @@ from clickhouse.connection import Warehouse
 from clickhouse.query import Filter, Period, Question, ask
 from clickhouse.settings import Settings
 from ingest.loader import load_file
-from streamlit_app import capacity, cards, compare, filters, forms, i18n, panels, shape, text
-from streamlit_app.entity import SPLITS
+from streamlit_app import (
+    capacity,
+    cards,
+    compare,
+    filters,
+    forms,
+    i18n,
+    panels,
+    shape,
+    text,
+)
+from streamlit_app.entity import SPLITS, listed
 from streamlit_app.warehouse import holder
 from tests import helpers
 from tests.app import app, charts, texts
@@ -140,6 +150,13 @@ def test_the_form_of_parts_over_time(odd: Warehouse) -> None:
         assert spec["mark"]["type"] == mark
         stack = spec["encoding"]["y"].get("stack")
         assert stack == ("normalize" if form == "share" else None if form == "lines" else "zero")
+
+
+@pytest.mark.parametrize("page", ENTITIES)
+def test_every_figure_that_adds_up_and_others_can_be_ranked(odd: Warehouse, page: str) -> None:
+    additive = [metric for metric in listed(ENTITIES[page]) if metric in shape.ADDITIVE]
+    for metric in (*additive, "wait_avg", "wait_median"):
+        assert charts(app(page, cluster="live", metric=metric)), metric
 
 
 def test_every_figure_ranks_from_either_end(odd: Warehouse) -> None:

@@ -153,10 +153,13 @@ def test_the_form_of_parts_over_time(odd: Warehouse) -> None:
 
 
 @pytest.mark.parametrize("page", ENTITIES)
-def test_every_figure_that_adds_up_and_others_can_be_ranked(odd: Warehouse, page: str) -> None:
-    additive = [metric for metric in listed(ENTITIES[page]) if metric in shape.ADDITIVE]
-    for metric in (*additive, "wait_avg", "wait_median"):
-        assert charts(app(page, cluster="live", metric=metric)), metric
+def test_a_page_can_be_ranked_by_jobs(odd: Warehouse, page: str) -> None:
+    assert charts(app(page, cluster="live", metric="jobs"))
+
+
+def test_a_page_can_be_ranked_by_every_figure_that_adds_up(odd: Warehouse) -> None:
+    for metric in filter(shape.ADDITIVE.__contains__, listed("user")):
+        assert charts(app("users", cluster="live", metric=metric)), metric
 
 
 def test_every_figure_ranks_from_either_end(odd: Warehouse) -> None:

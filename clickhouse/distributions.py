@@ -11,7 +11,7 @@ of a bin may be counted in the one next to it; with `exact` the lines are asked.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ from clickhouse.measures import values_of
 from clickhouse.metrics import GIB, KIB_PER_GIB
 from clickhouse.query import ask, grouped_sql
 from clickhouse.question import Filter, Period, Question, known
+from clickhouse.scope import Scope
 
 LEVELS = (10, 25, 50, 75, 90)  # % of the jobs
 MOST_EDGES = 1000
@@ -83,6 +84,7 @@ class Histogram:
     period: Period = Period()
     filters: tuple[Filter, ...] = ()
     exact: bool = False
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Bands:
     period: Period = Period()
     filters: tuple[Filter, ...] = ()
     exact: bool = False
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,7 @@ class Heatmap:
     period: Period = Period()
     filters: tuple[Filter, ...] = ()
     exact: bool = False
+    scope: Scope | None = None
 
 
 Asked = Histogram | Bands | Heatmap
@@ -183,14 +187,19 @@ def _heatmap(warehouse: Warehouse, asked: Heatmap) -> pa.Table:
         if chosen.is_time or chosen.is_ordered:
             continue
         most = Question(
-            (asked.metric,), (name,), asked.period, asked.filters, asked.most, exact=asked.exact
+            (asked.metric,),
+            (name,),
+            asked.period,
+            asked.filters,
+            asked.most,
+            exact=asked.exact,
+            scope=asked.scope,
         )
         found = ask(warehouse, most)[name].to_pylist()
         kept.append(Filter(name, tuple(str(value) for value in found)))
-    return ask(
-        warehouse,
-        Question((asked.metric,), (asked.x, asked.y), asked.period, tuple(kept), exact=asked.exact),
-    )
+    both = (asked.x, asked.y)
+    pairs = Question((asked.metric,), both, asked.period, tuple(kept), exact=asked.exact)
+    return ask(warehouse, replace(pairs, scope=asked.scope))
 
 
 def _written(
@@ -202,6 +211,7 @@ def _written(
     value, jobs, has_one = chosen.value, f"sum({chosen.weight})", f"{chosen.weight} > 0"
     by = asked.by if isinstance(asked, Histogram) else (asked.step, *asked.by)
     question = Question(("jobs",), by, asked.period, asked.filters, exact=asked.exact)
+    question = replace(question, scope=asked.scope)
     if isinstance(asked, Histogram):
         low = f"roundDown(toFloat64({value}), {{edges:Array(Float64)}})"
         return grouped_sql(warehouse, question, [jobs], [has_one], low, {"edges": [*asked.edges]})

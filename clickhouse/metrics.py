@@ -39,6 +39,11 @@ class Metric:
     can_spread: bool = False
 
     @property
+    def is_extreme(self) -> bool:
+        """Tell whether it is the value of a single job."""
+        return self.sql.startswith(("minOrNull", "maxOrNull"))
+
+    @property
     def rows(self) -> str:
         """SQL that counts the lines that meet `needs`."""
         return _ROWS[self.needs]

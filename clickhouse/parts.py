@@ -15,6 +15,7 @@ from clickhouse.errors import QuestionError
 from clickhouse.metrics import METRICS
 from clickhouse.query import ask
 from clickhouse.question import Filter, Period, Question
+from clickhouse.scope import PERSONAL, Scope
 from clickhouse.settings import Settings
 
 
@@ -81,7 +82,7 @@ def with_unused(warehouse: Warehouse, question: Question) -> pa.Table:
     ever = replace(whole(question), metrics=("attempts",), dimensions=(name,), period=Period())
     ever = replace(ever, booked="end", rows_behind=False)
     known = dict.fromkeys(ask(warehouse, ever).column(name).to_pylist())
-    known |= dict.fromkeys(configured(warehouse.settings, name, question.filters))
+    known |= dict.fromkeys(configured(warehouse.settings, name, question.filters, question.scope))
     used = {*found.column(name).to_pylist()}
     unused = sorted(each for each in known if each and each not in used)
     order = "ascending" if question.ascending else "descending"
@@ -112,8 +113,17 @@ def _nothing(schema: pa.Schema, dimension: str, names: Iterable[str]) -> pa.Tabl
     )
 
 
-def configured(settings: Settings, dimension: str, filters: Iterable[Filter] = ()) -> list[str]:
-    """List the names of a dimension that the settings have, of the clusters that are asked for."""
+def configured(
+    settings: Settings,
+    dimension: str,
+    filters: Iterable[Filter] = (),
+    scope: Scope | None = None,
+) -> list[str]:
+    """List the names of a dimension that the settings have, of the clusters that are asked for.
+
+    Of people and their groups there are those that the scope names, and the members of its
+    metagroups.
+    """
     kept = [each for each in filters if each.dimension in ("cluster", dimension)]
     return [
         name
@@ -123,7 +133,22 @@ def configured(settings: Settings, dimension: str, filters: Iterable[Filter] = (
             for each in kept
             if cluster or each.dimension == dimension
         )
+        and _may_be_named(settings, scope, dimension, name)
     ]
+
+
+def _may_be_named(settings: Settings, scope: Scope | None, dimension: str, name: str) -> bool:
+    if scope is None or dimension not in PERSONAL:
+        return True
+    named = scope.by_dimension()
+    if name in named.get(dimension, ()):
+        return True
+    return any(
+        (member.kind, member.name) == (dimension, name)
+        for metagroup in named.get("metagroup", ())
+        if metagroup in settings.metagroups
+        for member in settings.metagroups[metagroup].entries
+    )
 
 
 def _settings_names(settings: Settings, dimension: str) -> Iterator[tuple[str, str]]:

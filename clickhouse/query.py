@@ -24,6 +24,7 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 from clickhouse.question import LACKING, Filter, Period, Question, known, typed_values
+from clickhouse.scope import Scope, refuse_personal
 from clickhouse.spread import spread_lines
 
 __all__ = ["Explained", "Filter", "Period", "Question", "ask", "explain", "to_sql", "values"]
@@ -76,10 +77,19 @@ def explain(warehouse: Warehouse, question: Question) -> Explained:
     return Explained(path.tables, found["rows_read"], found["bytes_read"], seconds, sql)
 
 
-def values(warehouse: Warehouse, dimension: str, contains: str = "", limit: int = 100) -> list[str]:
+def values(
+    warehouse: Warehouse,
+    dimension: str,
+    contains: str = "",
+    limit: int = 100,
+    scope: Scope | None = None,
+) -> list[str]:
     """List the values of a dimension that contain a text, those with most lines first."""
     known(dimension, DIMENSIONS, "dimension")
-    path = choose(warehouse, Need((*_texts([dimension], []), "line_count")))
+    refuse_personal(scope, [dimension])
+    parameters: dict[str, Any] = {"contains": contains, "limit": limit}
+    seen = tuple(of_scope(scope, parameters))
+    path = choose(warehouse, Need((*_texts([dimension], []), "line_count"), seen))
     output = _output(dimension, _key(dimension))
     sql = (
         f"SELECT toString({output}) AS value FROM {_rows(path, [dimension])}"
@@ -87,8 +97,7 @@ def values(warehouse: Warehouse, dimension: str, contains: str = "", limit: int 
         " HAVING value != '' AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
-    parameters = path.parameters | {"contains": contains, "limit": limit}
-    return [str(row[0]) for row in warehouse.rows(sql, parameters)]
+    return [str(row[0]) for row in warehouse.rows(sql, parameters | path.parameters)]
 
 
 def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any], Path]:
@@ -176,7 +185,18 @@ def _conditions(question: Question, parameters: dict[str, Any]) -> tuple[list[st
         is_many = DIMENSIONS[kept.dimension].is_many
         if is_many and not kept.exclude and kept.dimension in question.dimensions:
             of_parts.append(_is_one_of(kept.dimension, values))
-    return of_rows, of_parts
+    return [*of_rows, *of_scope(question.scope, parameters)], of_parts
+
+
+def of_scope(scope: Scope | None, parameters: dict[str, Any]) -> list[str]:
+    """Write what rows must meet to be seen: any name of the scope, as a filter would have it."""
+    if scope is None or scope.public:
+        return []
+    seen = [
+        _has(Filter(name, names), _bind_values(names, name, parameters))
+        for name, names in scope.by_dimension().items()
+    ]
+    return [f"({' OR '.join(seen)})" if seen else "0"]
 
 
 def _has(kept: Filter, values: str) -> str:

@@ -16,6 +16,7 @@ from typing import Literal
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
 from clickhouse.metrics import METRICS
+from clickhouse.scope import Scope, refuse_personal, refuse_public
 
 MAX_INTEGER = {"UInt16": 2**16 - 1, "UInt32": 2**32 - 1}
 MOST_ROWS = 1_000_000
@@ -108,7 +109,7 @@ class Question:
     With `other` the rest is summed up as one row more for each value of the other dimensions.
     `rows_behind` says of each metric how many rows it stands on. `booked` tells on which day wall
     time counts: that of the job's `end`, as qacct has it, or `spread` over the days that it ran.
-    `exact` asks the lines, even where a rollup would do.
+    `exact` asks the lines, even where a rollup would do. `scope` tells whose jobs there are at all.
     """
 
     metrics: tuple[str, ...]
@@ -122,6 +123,7 @@ class Question:
     other: bool = False
     rows_behind: bool = False
     booked: Literal["end", "spread"] = "end"
+    scope: Scope | None = None
 
     @property
     def ranked(self) -> str | None:
@@ -150,8 +152,15 @@ class Question:
                 raise QuestionError(f"named twice: {', '.join(names)}")
         if self.limit is not None and not 0 < self.limit <= MOST_ROWS:
             raise QuestionError(f"a limit is from 1 to {MOST_ROWS}, not {self.limit}")
+        self._check_scope()
         self._check_kept()
         self._check_booked()
+
+    def _check_scope(self) -> None:
+        refuse_personal(self.scope, (*self.dimensions, *(kept.dimension for kept in self.filters)))
+        for name in self.metrics:
+            if METRICS[name].is_extreme:
+                refuse_public(self.scope, name)
 
     def _check_kept(self) -> None:
         if self.names and self.limit is not None:

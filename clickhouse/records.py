@@ -19,9 +19,10 @@ from clickhouse.connection import Warehouse
 from clickhouse.coverage import DAY, look, seconds
 from clickhouse.errors import QuestionError
 from clickhouse.paths import FIRST_DAY, LAST_DAY, Need, from_lines
-from clickhouse.query import Filter, Question, _conditions
+from clickhouse.query import Filter, Question, _conditions, of_scope
 from clickhouse.requests import LAMBDAS
 from clickhouse.rowset import of_near_lines
+from clickhouse.scope import Scope, refuse_public
 
 MAX_NUMBER = 2**32 - 1
 AMOUNTS = ("h_rt", "s_rt", "h_cpu", "h_vmem", "s_vmem", "mem_free")
@@ -94,6 +95,7 @@ class Search:
     text: str = ""
     order: str = "newest"
     filters: tuple[Filter, ...] = ()
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class Found:
 
 def search(warehouse: Warehouse, wanted: Search, limit: int) -> Found:
     """List attempts of jobs, the first `limit` in the order that is wanted."""
+    refuse_public(wanted.scope, "single jobs")
     for first in _windows(wanted):
         table = _listed(warehouse, wanted, first, limit + 1)
         if table.num_rows > limit or first == wanted.first:
@@ -123,7 +126,8 @@ def _windows(wanted: Search) -> list[date]:
 
 def _listed(warehouse: Warehouse, wanted: Search, first: date, rows: int) -> pa.Table:
     parameters: dict[str, Any] = {}
-    filtered, _ = _conditions(Question(("jobs",), filters=wanted.filters), parameters)
+    asked = Question(("jobs",), filters=wanted.filters, scope=wanted.scope)
+    filtered, _ = _conditions(asked, parameters)
     parameters["rows"] = rows
     conditions = ["is_attempt", *filtered, *_of_text(wanted.text, parameters)]
     conditions += _days(first, wanted.last, parameters)
@@ -208,17 +212,24 @@ def _like(text: str) -> str:
     return escaped.replace("*", "%").replace("?", "_")
 
 
-def submissions(warehouse: Warehouse, key: JobKey) -> pa.Table:
+def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -> pa.Table:
     """List the submissions of a number, the latest first: numbers come round again."""
+    parameters = _bound(key)
     return warehouse.arrow(
         "SELECT toUInt32(submission_time) AS submitted, count() AS attempts,"
         " uniqExact(task_number) AS tasks, max(task_number) AS last_task,"
         " toValidUTF8(any(owner)) AS owner, toValidUTF8(any(job_name)) AS job_name"
-        f" FROM lines WHERE {_OF_JOB} AND is_attempt"
+        f" FROM lines WHERE {_OF_JOB} AND is_attempt{_seen(scope, parameters)}"
         " AND ({task:UInt32} = 0 OR task_number = {task:UInt32})"
         " GROUP BY submission_time ORDER BY submission_time DESC LIMIT 100",
-        _bound(key),
+        parameters,
     )
+
+
+def _seen(scope: Scope | None, parameters: dict[str, Any]) -> str:
+    """Write what more a line must meet to be seen; the public sees none."""
+    refuse_public(scope, "single jobs")
+    return "".join(f" AND {each}" for each in of_scope(scope, parameters))
 
 
 _OF_JOB = "cluster = {cluster:String} AND job_number = {number:UInt32}"
@@ -233,8 +244,12 @@ def _bound(key: JobKey, submission: int = 0) -> dict[str, Any]:
     }
 
 
-def tasks(warehouse: Warehouse, key: JobKey, submission: int, limit: int) -> pa.Table:
+def tasks(
+    warehouse: Warehouse, key: JobKey, submission: int, limit: int, scope: Scope | None = None
+) -> pa.Table:
     """List the tasks of an array, each with its last attempt, those that ran longest first."""
+    parameters = _bound(key, submission) | {"rows": limit}
+    seen = _seen(scope, parameters)
     return warehouse.arrow(
         "SELECT task_number, count() AS attempts, argMax(outcome, place) AS outcome,"
         " argMax(toValidUTF8(hostname), place) AS node,"
@@ -243,54 +258,69 @@ def tasks(warehouse: Warehouse, key: JobKey, submission: int, limit: int) -> pa.
         " argMax(wall_seconds, place) AS wall_seconds, argMax(cpu, place) AS cpu,"
         " argMax(if(bitTest(flags, 9), NULL, maxvmem), place) AS maxvmem"
         f" FROM (SELECT *, (time, offset) AS place FROM lines WHERE {_OF_JOB} AND is_attempt"
-        " AND submission_time = toDateTime({submission:UInt32}, 'UTC'))"
+        f" AND submission_time = toDateTime({{submission:UInt32}}, 'UTC'){seen})"
         " GROUP BY task_number ORDER BY wall_seconds DESC NULLS LAST, task_number"
         " LIMIT {rows:UInt32}",
-        _bound(key, submission) | {"rows": limit},
+        parameters,
     )
 
 
-def campaign(warehouse: Warehouse, key: JobKey, submission: int) -> dict[str, Any]:
-    """Sum up an array: see the view `campaigns`."""
+def campaign(
+    warehouse: Warehouse, key: JobKey, submission: int, scope: Scope | None = None
+) -> dict[str, Any]:
+    """Sum up an array, see the view `campaigns`; empty where a task of it is not to be seen."""
+    parameters = _bound(key, submission)
+    seen = _seen(scope, parameters)
+    of_array = f"{_OF_JOB} AND submission_time = toDateTime({{submission:UInt32}}, 'UTC')"
+    # it counts them all
+    hidden = f" AND (SELECT countIf(NOT (1{seen})) FROM lines WHERE {of_array}) = 0" if seen else ""
     rows: list[dict[str, Any]] = warehouse.arrow(
-        f"SELECT * FROM campaigns WHERE {_OF_JOB}"
-        " AND submission_time = toDateTime({submission:UInt32}, 'UTC')",
-        _bound(key, submission),
+        f"SELECT * FROM campaigns WHERE {of_array}{hidden}", parameters
     ).to_pylist()
     return rows[0] if rows else {}
 
 
 def lines_of(
-    warehouse: Warehouse, key: JobKey, submission: int, limit: int
+    warehouse: Warehouse, key: JobKey, submission: int, limit: int, scope: Scope | None = None
 ) -> list[dict[str, Any]]:
     """Give the lines of a job, or of a task of an array: all fields of each, attempts first."""
     parameters = _bound(key, submission) | {"rows": limit}
+    seen = _seen(scope, parameters)
+    # metagroups are told by `lines`
+    seen = f" AND record_id IN (SELECT record_id FROM lines WHERE {_OF_JOB}{seen})" if seen else ""
     rows: list[dict[str, Any]] = warehouse.arrow(
         f"SELECT * FROM records WHERE {_OF_JOB} AND task_number = {{task:UInt32}}"
-        " AND submission_time = toDateTime({submission:UInt32}, 'UTC')"
+        f" AND submission_time = toDateTime({{submission:UInt32}}, 'UTC'){seen}"
         " ORDER BY pe_taskid != '', file_id, offset LIMIT {rows:UInt32}",
         parameters,
     ).to_pylist()
     return rows
 
 
-def parallel_class(warehouse: Warehouse, key: JobKey, day: date) -> str:
+def parallel_class(warehouse: Warehouse, key: JobKey, day: date, scope: Scope | None = None) -> str:
     """Tell whether the job of that number that ended on a day was on several nodes; '' if none."""
-    conditions = (_OF_JOB, "task_number = {task:UInt32}", "is_attempt")
+    refuse_public(scope, "single jobs")
+    parameters = _bound(key)
+    seen = of_scope(scope, parameters)
+    conditions = (_OF_JOB, "task_number = {task:UInt32}", "is_attempt", *seen)
     need = Need(("parallel_class",), conditions, day, day + timedelta(days=1))
     path = from_lines(warehouse, need)
     sql = f"SELECT any(parallel_class) FROM ({path.sql})"
-    [(found,)] = warehouse.rows(sql, path.parameters | _bound(key))
+    [(found,)] = warehouse.rows(sql, path.parameters | parameters)
     return str(found)
 
 
-def last_day(warehouse: Warehouse, key: JobKey, submission: int) -> date | None:
+def last_day(
+    warehouse: Warehouse, key: JobKey, submission: int, scope: Scope | None = None
+) -> date | None:
     """Give the day on which the last attempt ended, in the cluster's time zone."""
+    parameters = _bound(key, submission)
     sql = (
         f"SELECT count(), max(day) FROM lines WHERE {_OF_JOB} AND task_number = {{task:UInt32}}"
         " AND submission_time = toDateTime({submission:UInt32}, 'UTC') AND is_attempt"
+        f"{_seen(scope, parameters)}"
     )
-    [(count, day)] = warehouse.rows(sql, _bound(key, submission))
+    [(count, day)] = warehouse.rows(sql, parameters)
     return day if count else None
 
 
@@ -302,8 +332,13 @@ def requests_of(warehouse: Warehouse, category: str) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
-def file_of(warehouse: Warehouse, cluster: str, file_id: str) -> str:
-    """Give the path where an accounting file was last seen, '' where it is not known."""
+def file_of(warehouse: Warehouse, cluster: str, file_id: str, scope: Scope | None = None) -> str:
+    """Give the path where an accounting file was last seen, '' where it is not known.
+
+    Files are of no one, so a scope hides it.
+    """
+    if scope is not None:
+        return ""
     found = warehouse.rows(
         "SELECT path FROM sources WHERE cluster = {cluster:String} AND file_id = {file:String}",
         {"cluster": cluster, "file": file_id},

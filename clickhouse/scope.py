@@ -1,0 +1,79 @@
+"""Whose jobs a person may see: part of every question, applied where its rows are made.
+
+No scope (None) sees everything, and one that names nothing sees nothing: whoever forgets to fill it
+in shows too little. The `public` one sees totals only; `public.py` hides what few people make up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from clickhouse.errors import QuestionError
+
+FEWEST_PEOPLE = 5  # that a figure for the public must stand on
+# Dimensions whose values name people, or tell whose jobs they are.
+PERSONAL = frozenset(
+    {"user", "group", "metagroup", "project", "department", "account", "job_name"}
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Whose jobs may be seen: those of any of these. A Scope that names nothing sees nothing.
+
+    An empty name is nobody's, though a line without a name has it. Raises `QuestionError` for what
+    can be no names, and for a public scope with names.
+    """
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    metagroups: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+    public: bool = False  # totals only: no name, no cell of fewer than five people
+
+    def __post_init__(self) -> None:
+        """Check the names."""
+        for kind, names in self._kinds():
+            _check_names(kind, names)
+        if self.public and self.by_dimension():
+            raise QuestionError("a public scope has no names")
+
+    def by_dimension(self) -> dict[str, tuple[str, ...]]:
+        """Give the names under the dimension that each is of, none where there are none."""
+        found = {kind: tuple(filter(None, names)) for kind, names in self._kinds()}
+        return {kind: names for kind, names in found.items() if names}
+
+    def _kinds(self) -> Iterable[tuple[str, tuple[str, ...]]]:
+        return (
+            ("user", self.users),
+            ("group", self.groups),
+            ("metagroup", self.metagroups),
+            ("project", self.projects),
+        )
+
+
+def _check_names(kind: str, names: object) -> None:
+    """Refuse a text in the place of a tuple of them, which would be taken for its letters."""
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise QuestionError(f"the {kind}s of a scope are a tuple of texts, not {names!r}")
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise QuestionError(f"{kind}: {name!r} is no text in UTF-8") from None
+        if "\0" in name:
+            raise QuestionError(f"{kind}: {name!r} has a NUL character")
+
+
+def refuse_public(scope: Scope | None, what: str) -> None:
+    """Refuse the public what would tell of single people."""
+    if scope is not None and scope.public:
+        raise QuestionError(f"{what}: not for the public, who see totals only")
+
+
+def refuse_personal(scope: Scope | None, dimensions: Iterable[str]) -> None:
+    """Refuse the public dimensions whose values name people."""
+    for name in dimensions:
+        if name in PERSONAL:
+            refuse_public(scope, name)

@@ -17,8 +17,6 @@ from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     SecretStr,
@@ -32,6 +30,9 @@ from pydantic_settings import (
 )
 
 from clickhouse.errors import ConfigError
+from clickhouse.models import Name
+from clickhouse.models import Strict as _Strict
+from clickhouse.roles import AccessSettings
 
 DEFAULT_FILE = Path("pychart.toml")
 DEFAULT_DATABASE = "chdb://pychart-data"
@@ -77,25 +78,14 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
-def _name(name: str) -> str:
-    if not name:
-        raise ValueError("a name cannot be empty")
-    return name
-
-
 def _day(day: date) -> date:
     if not FIRST_DAY <= day <= NO_END:
         raise ValueError(f"{day} is not from {FIRST_DAY} to {NO_END}")
     return day
 
 
-Name = Annotated[str, AfterValidator(_name)]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Day = Annotated[date, AfterValidator(_day)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SubClusterSettings(_Strict):
@@ -207,6 +197,15 @@ class ClusterSettings(_Strict):
     maxvmem_cap: float = Field(default=2.0**50, gt=0)  # bytes; a larger maxvmem is a broken counter
 
 
+class TlsSettings(_Strict):
+    """How a server of `https://` is known; it always has to show a certificate that is right."""
+
+    ca_file: Path | None = None  # who signed it, PEM; None = those that this machine trusts
+    server_name: str = ""  # in the certificate, where it is not that of the URL
+    certificate: Path | None = None  # of this client, PEM, where the server wants one
+    key: Path | None = None  # of that certificate
+
+
 class Settings(BaseSettings):
     """What one installation is set to; `load_settings` reads it."""
 
@@ -217,6 +216,8 @@ class Settings(BaseSettings):
     database: Annotated[str, AfterValidator(_database)] = DEFAULT_DATABASE
     database_password: SecretStr | None = None
     database_password_file: Path | None = None
+    database_tls: TlsSettings = TlsSettings()
+    allowed_hosts: tuple[Name, ...] = ()  # by which the app may be asked; none = this machine's
     clusters: dict[str, ClusterSettings] = {}
     metagroups: dict[Name, MetagroupSettings] = {}
     academic_year_starts: int = Field(default=9, ge=2, le=12)  # the month
@@ -224,6 +225,8 @@ class Settings(BaseSettings):
     query_seconds: int = Field(default=60, gt=0)  # after which a question is given up
     metrics_port: int = Field(default=0, ge=0, le=65535)  # of the daemon, on the loopback; 0 = none
     state_directory: Path | None = None  # of the daemon: locks, and what it says of itself
+    pseudonym_key_file: Path | None = None  # else one is made, and kept in the state directory
+    access: AccessSettings | None = None  # who may see what; None = everybody everything
     _file: Path | None = PrivateAttr(default=None)
     _database: str | None = PrivateAttr(default=None)
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager
 from importlib import import_module
 from pathlib import Path
 
 import anyio
 import streamlit as st
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import PychartError
+from streamlit_app.protection import Hosts, Protection
 from streamlit_app.warehouse import holder
 
+LOG = logging.getLogger(__name__)
 MAIN = Path(__file__).parent / "main.py"
 READY_SECONDS = 5.0  # a database that takes longer for `SELECT 1` is not ready
 
@@ -25,8 +29,12 @@ READY_SECONDS = 5.0  # a database that takes longer for `SELECT 1` is not ready
 def build_app(
     background: Callable[[Warehouse], AbstractContextManager[None]] | None = None,
     ready: Callable[[], None] = lambda: None,
+    hosts: Sequence[str] = (),
 ) -> st.App:
-    """Build the application; `ready` is called, and `background` entered, once it has started."""
+    """Build the application; `ready` is called, and `background` entered, once it has started.
+
+    `hosts` are the names by which it may be asked; none means those of this machine.
+    """
 
     @asynccontextmanager
     async def lifespan(_app: st.App) -> AsyncIterator[None]:
@@ -41,7 +49,9 @@ def build_app(
                 # leaving the background may take a while: the last batch is finished
                 await anyio.to_thread.run_sync(running.close)
 
-    return st.App(MAIN, lifespan=lifespan, routes=[Route("/api/ready", _ready)])
+    middleware = [Middleware(Protection, hosts=Hosts(hosts))]
+    routes = [Route("/api/ready", _ready)]
+    return st.App(MAIN, lifespan=lifespan, routes=routes, middleware=middleware)
 
 
 def _prepare() -> None:
@@ -57,10 +67,13 @@ def _prepare() -> None:
 
 
 async def _ready(_request: Request) -> PlainTextResponse:
+    """Say ready or not; why not is for the log, since anyone on this machine may ask."""
+    problem = "the database does not answer in time"
     with anyio.move_on_after(READY_SECONDS):
-        answer = await anyio.to_thread.run_sync(_ping, abandon_on_cancel=True)
-        return PlainTextResponse(answer or "ready\n", status_code=503 if answer else 200)
-    return PlainTextResponse("the database does not answer in time\n", status_code=503)
+        problem = await anyio.to_thread.run_sync(_ping, abandon_on_cancel=True)
+    if problem:
+        LOG.warning("not ready: %s", problem)
+    return PlainTextResponse("not ready\n" if problem else "ready\n", 503 if problem else 200)
 
 
 def _ping() -> str:
@@ -68,5 +81,5 @@ def _ping() -> str:
     try:
         holder.get().rows("SELECT 1")
     except PychartError as error:
-        return f"{error}\n"
+        return str(error)
     return ""

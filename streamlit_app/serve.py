@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 
 import uvicorn
 from streamlit import config, net_util
@@ -17,6 +18,12 @@ from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, WarehouseBusy, WarehouseError
 from clickhouse.settings import Settings
 from streamlit_app.asgi import MAIN, build_app
+from streamlit_app.connections import (
+    MOST_HEADER_BYTES,
+    MOST_MESSAGE_BYTES,
+    GuardedProtocol,
+    allow_files,
+)
 from streamlit_app.warehouse import holder
 
 LOG = logging.getLogger(__name__)
@@ -33,19 +40,26 @@ def serve(settings: Settings, host: str, port: int, background: Background | Non
     address that cannot be had, and `WarehouseError` for an embedded database that cannot be opened;
     a server that does not answer is waited for, unless there is a `background`.
     """
+    allow_files()
     listener = _listen(host, port)
     try:
         holder.configure(settings)
         _open_early(needed=background is not None or settings.database.startswith("chdb://"))
         _configure_streamlit(host, listener.getsockname()[1])
-        app = build_app(background, ready=lambda: _announce(host, listener))
+        announce = partial(_announce, host, listener)
+        app = build_app(background, announce, settings.allowed_hosts)
         server = uvicorn.Server(
             uvicorn.Config(
                 app,
                 access_log=False,
                 log_level="warning",
                 use_colors=False,
+                http=GuardedProtocol,
+                h11_max_incomplete_event_size=MOST_HEADER_BYTES,
+                proxy_headers=False,  # who is connected must not be what a header says
+                server_header=False,
                 ws="websockets-sansio",
+                ws_max_size=MOST_MESSAGE_BYTES,
                 ws_per_message_deflate=False,  # Streamlit's choice: it costs more than it saves
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )

@@ -206,15 +206,6 @@ class TlsSettings(_Strict):
     key: Path | None = None  # of that certificate
 
 
-class TlsSettings(_Strict):
-    """How a server of `https://` is known; it always has to show a certificate that is right."""
-
-    ca_file: Path | None = None  # who signed it, PEM; None = those that this machine trusts
-    server_name: str = ""  # in the certificate, where it is not that of the URL
-    certificate: Path | None = None  # of this client, PEM, where the server wants one
-    key: Path | None = None  # of that certificate
-
-
 class Settings(BaseSettings):
     """What one installation is set to; `load_settings` reads it."""
 
@@ -225,8 +216,6 @@ class Settings(BaseSettings):
     database: Annotated[str, AfterValidator(_database)] = DEFAULT_DATABASE
     database_password: SecretStr | None = None
     database_password_file: Path | None = None
-    database_tls: TlsSettings = TlsSettings()
-    allowed_hosts: tuple[Name, ...] = ()  # by which the app may be asked; none = this machine's
     database_tls: TlsSettings = TlsSettings()
     allowed_hosts: tuple[Name, ...] = ()  # by which the app may be asked; none = this machine's
     clusters: dict[str, ClusterSettings] = {}

@@ -217,6 +217,8 @@ class Settings(BaseSettings):
     database_password: SecretStr | None = None
     database_password_file: Path | None = None
     database_tls: TlsSettings = TlsSettings()
+    # of a ClickHouse cluster: http://host:8123 of each server; none = at the port of `database`
+    database_hosts: tuple[Annotated[str, AfterValidator(_database)], ...] = ()
     allowed_hosts: tuple[Name, ...] = ()  # by which the app may be asked; none = this machine's
     clusters: dict[str, ClusterSettings] = {}
     metagroups: dict[Name, MetagroupSettings] = {}

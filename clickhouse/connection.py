@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import logging
+import os
 import queue
 import re
 from collections import Counter
@@ -24,13 +25,14 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError, OperationalError
 
 from clickhouse.errors import (
+    ConfigError,
     DataRefused,
     WarehouseBusy,
     WarehouseError,
     WarehouseMisconfigured,
     WarehouseUnreachable,
 )
-from clickhouse.settings import Settings
+from clickhouse.settings import Settings, without_password
 
 # The embedded engine's own `default` takes a file of the current folder for a table of its name.
 EMBEDDED_DATABASE = "pychart"
@@ -223,14 +225,33 @@ class Warehouse:
             "host": url.hostname,
             "port": url.port or (8443 if url.scheme == "https" else 8123),
             "username": unquote(url.username or "default"),
-            "password": self.settings.password() or unquote(url.password or ""),
+            "password": self.settings.password(),
             "autogenerate_session_id": False,
+            **(self._tls() if url.scheme == "https" else {}),
             "connect_timeout": 10,
             "send_receive_timeout": self.settings.query_seconds + 30,
         }
         in_default = options | {"database": "default"}
         with self._created(in_default, database) if create else nullcontext():
             self._connect(EMBEDDED_CLIENTS, options | {"database": database})
+
+    def _tls(self) -> dict[str, Any]:
+        """Say how the server proves who it is: there is no way not to ask."""
+        tls = self.settings.database_tls
+        for name in ("ca_file", "certificate", "key"):
+            file = getattr(tls, name)
+            if file and not os.access(file, os.R_OK):
+                raise ConfigError(f"database_tls.{name}: {file}: cannot be read")
+        found = {
+            "verify": True,
+            "ca_cert": tls.ca_file and str(tls.ca_file),
+            "client_cert": tls.certificate and str(tls.certificate),
+            "client_cert_key": tls.key and str(tls.key),
+            "server_host_name": tls.server_name,
+            # the certificate opens the connection, the password says who it is
+            "tls_mode": "strict" if tls.certificate else None,
+        }
+        return {name: value for name, value in found.items() if value}
 
     @contextmanager
     def _created(self, options: Mapping[str, Any], database: str) -> Iterator[None]:
@@ -274,7 +295,7 @@ def _refuse_if_locked(path: Path, database: str) -> None:
 
 def shown(database: str) -> str:
     """Give the address of a database as it may be printed: without the password."""
-    return re.sub(r"(//[^:@/]*):[^@/]*@", r"\1@", database)
+    return without_password(database)[0]
 
 
 def translate(error: Exception, database: str, what: str) -> WarehouseError:
@@ -284,6 +305,8 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
     if "already initialized with path" in text:
         return WarehouseBusy(f"{place}: this process has another embedded database open")
     code = _code(error, text)
+    if untrusted := _untrusted(text):
+        return WarehouseMisconfigured(f"{place}: {untrusted}; see [database_tls]", code)
     if code == UNKNOWN_DATABASE:
         reason = "no such database; run `pychart migrate` first"
         return WarehouseMisconfigured(f"{place}: {reason}", code)
@@ -293,6 +316,19 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
     if kind is WarehouseUnreachable:
         reason = _connection_reason(text) or reason
     return kind(f"{place}: {reason}", code)
+
+
+def _untrusted(text: str) -> str:
+    """Say why a server has not proved who it is, '' where it is something else."""
+    if found := re.search(r"certificate verify failed: (.*?)\.? \(_ssl", text):
+        return f"its certificate is refused: {found[1]}"
+    if found := re.search(r"hostname '.*?' doesn't match [^\")]*", text):
+        return f"its certificate is refused: {found[0]}"
+    if "WRONG_VERSION_NUMBER" in text:
+        return "it does not speak TLS on this port"
+    if "NO_CERTIFICATE_OR_CRL_FOUND" in text:
+        return "ca_file holds no certificate"
+    return ""
 
 
 def _code(error: Exception, text: str) -> int:

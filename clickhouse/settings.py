@@ -12,7 +12,7 @@ import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import (
@@ -35,6 +35,10 @@ from clickhouse.models import Strict as _Strict
 from clickhouse.roles import AccessSettings
 
 DEFAULT_FILE = Path("pychart.toml")
+PASSWORD_SEEN = (
+    "a password on the command line is seen by everybody on this machine; it belongs in"
+    " database_password_file or $PYCHART_DATABASE_PASSWORD"
+)
 DEFAULT_DATABASE = "chdb://pychart-data"
 DEFAULT_CLUSTER = "default"
 FIRST_DAY, NO_END = date(1970, 1, 1), date(2149, 6, 6)  # that ClickHouse's Date has
@@ -61,15 +65,20 @@ def _database(url: str) -> str:
 
 def _server_address(url: str) -> None:
     parts = urlsplit(url)
-    shown = re.sub(r"//[^@/]*@", "//…@", url)
     try:
         port = parts.port
     except ValueError:
-        raise ValueError(f"{shown!r} has a port that is no number from 1 to 65535") from None
+        raise ValueError(f"{url!r} has a port that is no number from 1 to 65535") from None
     if not parts.hostname or port == 0:
-        raise ValueError(f"{shown!r} names no host: http://user@host:8123/pychart")
+        raise ValueError(f"{url!r} names no host: http://user@host:8123/pychart")
     if not re.fullmatch(r"/?|/[A-Za-z_][A-Za-z0-9_]*/?", parts.path):
-        raise ValueError(f"{shown!r} has a path that is no database name")
+        raise ValueError(f"{url!r} has a path that is no database name")
+
+
+def without_password(url: str) -> tuple[str, str]:
+    """Take the password out of an address, whatever characters it has: the address, and it."""
+    found = re.fullmatch(r"(\w+://[^:@/]*):(.*)(@[^@]*)", url, re.DOTALL)
+    return (found[1] + found[3], unquote(found[2])) if found else (url, "")
 
 
 def _pattern(pattern: str) -> str:
@@ -244,6 +253,17 @@ class Settings(BaseSettings):
         """Let the environment win over the file, which arrives as arguments."""
         return env_settings, init_settings
 
+    @model_validator(mode="before")
+    @classmethod
+    def _password_apart(cls, given: object) -> object:
+        """Keep the password of an address where no one prints it."""
+        if not isinstance(given, dict) or not isinstance(given.get("database"), str):
+            return given
+        database, password = without_password(given["database"])
+        if not password:
+            return given
+        return {"database_password": password} | given | {"database": database}
+
     @model_validator(mode="after")
     def _known_clusters(self) -> Settings:
         known = {*self.clusters, DEFAULT_CLUSTER}
@@ -291,6 +311,8 @@ def load_settings(file: Path | None = None, database: str | None = None) -> Sett
     try:
         settings = Settings(**content)
         if database is not None:
+            if without_password(database)[1]:
+                raise ValueError(PASSWORD_SEEN)
             settings = settings.model_copy(update={"database": _database(database)})
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_fault(error)}") from None
@@ -317,5 +339,6 @@ def _first_fault(error: ValidationError) -> str:
         return f"{place}: no such setting"
     text = str(fault["msg"]).removeprefix("Value error, ")
     given = fault["input"]
-    shown = "" if isinstance(given, dict) or repr(given) in text else f", not {given!r}"
+    secret = isinstance(given, dict) or place.startswith("database_password")
+    shown = "" if secret or repr(given) in text else f", not {given!r}"
     return f"{place}: {text}{shown}" if place else text

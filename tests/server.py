@@ -256,6 +256,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_for_port(port: int, seconds: float = 10) -> None:
+    """Wait until something listens there on the loopback."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def _engine() -> list[str]:
     """What `_main` is told to become: `program PATH` or `library PATH`."""
     program = shutil.which("clickhouse")

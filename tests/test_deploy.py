@@ -16,7 +16,18 @@ import jsonschema
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from pydantic import SecretStr
 
+from clickhouse.connection import Warehouse
+from clickhouse.measures import NEAR, TABLES
+from clickhouse.migrate import migrate, views
+from clickhouse.query import Question, ask
+from clickhouse.rollups import refresh
+from clickhouse.running import Reader
+from clickhouse.settings import MetagroupSettings, Settings
+from ingest.loader import load_file
+from pychart.verify import print_verified
+from tests import helpers
 from tests import server as servers
 from tests.conftest import missing, require
 
@@ -26,6 +37,7 @@ SERVER_SETTINGS = ROOT / "clickhouse" / "server"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 MOST_EXPOSED = 2.0
+ENDING = {"migrate"}  # services that do their work and end
 
 
 # --- packages ---------------------------------------------------------------------------------
@@ -101,7 +113,7 @@ def test_compose_publishes_only_the_app_and_on_the_loopback() -> None:
 def test_compose_service_is_pinned_checked_and_confined(name: str) -> None:
     service = SERVICES[name]
     assert re.search(r":\d+\.\d+(\.\d+)*$", service["image"])
-    assert service["healthcheck"]["test"][0] == "CMD"
+    assert name in ENDING or service["healthcheck"]["test"][0] == "CMD"
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert "no-new-privileges:true" in service["security_opt"]
@@ -138,10 +150,12 @@ def _example_environment() -> dict[str, str]:
 def test_compose_reads_the_accounting_files_and_writes_only_the_database() -> None:
     accounting = [v for v in SERVICES["ingest"]["volumes"] if v["target"] == "/accounting"]
     assert [volume["read_only"] for volume in accounting] == [True]
-    assert SERVICES["ingest"]["environment"]["PYCHART_DATABASE"].startswith(
-        "http://pychart_ingest@"
-    )
-    assert SERVICES["app"]["environment"]["PYCHART_DATABASE"].startswith("http://pychart_app@")
+    for name, user in (("migrate", "admin"), ("ingest", "ingest"), ("app", "app")):
+        found = SERVICES[name]["environment"]
+        assert found["PYCHART_DATABASE"].startswith(f"http://pychart_{user}@")
+        assert f"PYCHART_{user.upper()}_PASSWORD" in found["PYCHART_DATABASE_PASSWORD"]
+    after = SERVICES["ingest"]["depends_on"]["migrate"]
+    assert after == {"condition": "service_completed_successfully"}
     mounted = [v for v in SERVICES["clickhouse"]["volumes"] if v.startswith("./")]
     assert len(mounted) == 2
     for volume in mounted:
@@ -214,7 +228,13 @@ RESTORED_DEFAULT = """<clickhouse>
     </default>
   </users>
 </clickhouse>"""
-PASSWORDS = {"PYCHART_INGEST_PASSWORD": "Wr1te$ @ll:it/2", "PYCHART_APP_PASSWORD": "reads only"}
+PASSWORDS = {
+    "PYCHART_ADMIN_PASSWORD": "m4kes it",
+    "PYCHART_INGEST_PASSWORD": "Wr1te$ @ll:it/2",
+    "PYCHART_APP_PASSWORD": "reads only",
+    "PYCHART_ANALYST_PASSWORD": "asks",
+}
+LINES = 10
 READONLY = 164
 UNKNOWN_USER = 516
 ACCESS_DENIED = 497
@@ -226,24 +246,32 @@ TOO_MANY_RESULT_ROWS = 396
 
 
 class Users:
-    """The server with our two users, each by name."""
+    """The server with our users, each by name."""
 
     def __init__(self, server: servers.RunningServer) -> None:
         self.server = server
 
-    def ingest(self, sql: str) -> str:
-        password = PASSWORDS["PYCHART_INGEST_PASSWORD"]
-        return self.server.query(sql, user="pychart_ingest", password=password)
+    def ask(self, user: str, sql: str, settings: dict[str, object] | None = None) -> str:
+        password = PASSWORDS[f"PYCHART_{user.upper()}_PASSWORD"]
+        name = f"pychart_{user}"
+        return self.server.query(sql, user=name, password=password, settings=settings)
 
     def app(self, sql: str, settings: dict[str, object] | None = None) -> str:
-        password = PASSWORDS["PYCHART_APP_PASSWORD"]
-        return self.server.query(sql, user="pychart_app", password=password, settings=settings)
+        return self.ask("app", sql, settings)
 
-    def refused(self, sql: str, settings: dict[str, object] | None = None) -> int:
-        """Error code that the app's user gets."""
+    def refused(
+        self, sql: str, settings: dict[str, object] | None = None, user: str = "app"
+    ) -> int:
+        """Error code that a user gets."""
         with pytest.raises(servers.QueryRefused) as error:
-            self.app(sql, settings)
+            self.ask(user, sql, settings)
         return error.value.code
+
+    def settings(self, user: str, **more: Any) -> Settings:
+        """What `pychart` is set to where it works as one of them."""
+        password = PASSWORDS[f"PYCHART_{user.upper()}_PASSWORD"]
+        url = f"http://pychart_{user}@127.0.0.1:{self.server.http_port}/pychart"
+        return Settings(database=url, database_password=SecretStr(password), **more)
 
 
 @pytest.fixture(scope="module")
@@ -259,70 +287,113 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Users]:
         missing(str(error))
     with server:
         users = Users(server)
-        users.ingest("CREATE DATABASE pychart")
-        users.ingest("CREATE TABLE pychart.lines (n Int32) ENGINE = Null")
-        users.ingest("CREATE TABLE pychart.stored (n Int32) ENGINE = ReplacingMergeTree ORDER BY n")
-        users.ingest(
-            "CREATE MATERIALIZED VIEW pychart.parse TO pychart.stored "
-            "AS SELECT n FROM pychart.lines"
-        )
-        users.ingest("CREATE VIEW pychart.jobs AS SELECT * FROM pychart.stored FINAL")
-        users.ingest("INSERT INTO pychart.lines SELECT number FROM numbers(10)")
+        with Warehouse(users.settings("admin"), create=True) as warehouse:
+            assert migrate(warehouse)
+        lines = [helpers.line(job_number=n, owner=f"u{n}") for n in range(LINES)]
+        (folder / "accounting").write_bytes(b"\n".join(lines) + b"\n")
+        with Warehouse(users.settings("ingest"), create=True) as warehouse:
+            assert migrate(warehouse) == []
+            assert load_file(warehouse, helpers.CLUSTER, folder / "accounting").records == LINES
+            assert refresh(warehouse).months == 1
         yield users
 
 
 def test_server_has_no_other_user() -> None:
     tree = ET.parse(SERVER_SETTINGS / "users.d" / "pychart.xml")
     found = tree.findall("users/*")
-    assert {user.tag for user in found} == {"default", "pychart_ingest", "pychart_app"}
+    names = {"pychart_admin", "pychart_ingest", "pychart_app", "pychart_analyst"}
+    assert {user.tag for user in found} == {"default"} | names
     assert [user.get("remove") for user in found if user.tag == "default"] == ["remove"]
     secrets = {user.tag: user.find("password") for user in found if user.tag != "default"}
     assert {tag: s is not None and s.get("from_env") for tag, s in secrets.items()} == {
-        "pychart_ingest": "PYCHART_INGEST_PASSWORD",
-        "pychart_app": "PYCHART_APP_PASSWORD",
+        name: f"{name.upper()}_PASSWORD" for name in names
     }
 
 
 def test_server_wants_the_password(users: Users) -> None:
-    for user in ("pychart_app", "pychart_ingest"):
+    for user in ("pychart_admin", "pychart_ingest", "pychart_app", "pychart_analyst"):
         with pytest.raises(servers.QueryRefused) as error:
             users.server.query("SELECT 1", user=user, password="")
         assert error.value.code == UNKNOWN_USER
 
 
-def test_ingest_user_writes_its_database_and_no_other(users: Users) -> None:
-    users.ingest("OPTIMIZE TABLE pychart.stored FINAL")
-    assert users.ingest("SELECT count() > 0 FROM system.parts").strip() in {"1", "true"}
-    for sql in (
-        "CREATE DATABASE other",
-        "CREATE USER another",
-        "SELECT * FROM file('x', 'LineAsString')",
-    ):
-        with pytest.raises(servers.QueryRefused) as error:
-            users.ingest(sql)
-        assert error.value.code == ACCESS_DENIED
-
-
-def test_app_user_reads(users: Users) -> None:
-    assert users.app("SELECT count() FROM pychart.jobs") == "10\n"
-    assert users.app("SELECT count() FROM pychart.stored") == "10\n"
-    assert users.app("SELECT name FROM system.databases") == "pychart\nsystem\n"
-    assert users.app("SELECT DISTINCT database FROM system.parts") == "pychart\n"
+def test_ingest_user_loads_and_changes_nothing(users: Users, tmp_path: Path) -> None:
+    again = tmp_path / "again"  # the same lines from another file: looked for, merged away
+    lines = [helpers.line(job_number=n, owner=f"u{n}") for n in range(LINES)]
+    again.write_bytes(b"# another file\n" + b"\n".join(lines) + b"\n")
+    metagroups = {"lab": MetagroupSettings(users=("u1",))}
+    with Warehouse(users.settings("ingest", metagroups=metagroups)) as warehouse:
+        assert load_file(warehouse, helpers.CLUSTER, again).records == LINES
+        # an edit of the settings reaches the views
+        assert "0015_metagroups" in migrate(warehouse)
+        refresh(warehouse)
+        found = warehouse.rows("SELECT count() FROM accounting")
+        assert print_verified(warehouse, helpers.CLUSTER, again)
+    assert found == [(LINES,)]
+    assert users.app("SELECT metagroup FROM pychart.metagroups") == "lab\n"
 
 
 @pytest.mark.parametrize(
     "sql",
     [
-        "INSERT INTO pychart.stored VALUES (1)",
-        "INSERT INTO pychart.lines VALUES (1)",
+        "CREATE DATABASE other",
+        "CREATE USER another",
+        "GRANT SELECT ON *.* TO pychart_ingest",
+        "DROP DATABASE pychart",
+        "DROP TABLE pychart.accounting",
+        "DROP VIEW pychart.accept",
+        "TRUNCATE TABLE pychart.accounting",
+        "TRUNCATE TABLE pychart.batches",
+        "ALTER TABLE pychart.accounting DELETE WHERE 1",
+        "ALTER TABLE pychart.accounting UPDATE owner = 'x' WHERE 1",
+        "ALTER TABLE pychart.accounting DROP PARTITION 2017",
+        "ALTER TABLE pychart.batches DELETE WHERE 1",
+        "INSERT INTO pychart.accounting (owner) VALUES ('x')",
+        "INSERT INTO pychart.rejected_lines (line) VALUES ('x')",
+        "CREATE TABLE pychart.more (n Int32) ENGINE = Memory",
+        "CREATE ROW POLICY p ON pychart.accounting USING 1 TO ALL",
+        "SELECT * FROM file('x', 'LineAsString')",
+        "SELECT * FROM url('http://127.0.0.1:1/', 'CSV', 'n Int32')",
+        "SYSTEM SHUTDOWN",
+    ],
+)
+def test_ingest_user_is_refused(users: Users, sql: str) -> None:
+    assert users.refused(sql, user="ingest") == ACCESS_DENIED
+    assert users.app("SELECT count() FROM pychart.records") == f"{LINES}\n"
+
+
+def test_ingest_user_has_the_rollups_and_the_views() -> None:
+    text = (SERVER_SETTINGS / "users.d" / "pychart.xml").read_text()
+    for table in (*TABLES, NEAR):
+        assert f"CREATE TABLE, DROP TABLE, INSERT, ALTER DELETE ON pychart.{table.name}<" in text
+    for view in views(Settings()):
+        assert f"CREATE VIEW, DROP VIEW, CREATE TABLE, INSERT ON pychart.{view.name[5:]}<" in text
+
+
+def test_analyst_asks_what_the_app_shows(users: Users) -> None:
+    assert users.ask("analyst", "SELECT count() FROM pychart.jobs") == f"{LINES}\n"
+    for sql in (
+        "INSERT INTO pychart.batches (path) VALUES ('x')",
+        "SELECT * FROM file('/etc/passwd', 'LineAsString')",
+        "SELECT query_id FROM system.processes",
+        "SELECT * FROM system.parts",
+    ):
+        assert users.refused(sql, user="analyst") in {ACCESS_DENIED, READONLY}
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO pychart.accounting (owner) VALUES ('x')",
+        "INSERT INTO pychart.landing (cluster) VALUES ('x')",
         "INSERT INTO FUNCTION file('x.csv') SELECT 1",
-        "ALTER TABLE pychart.stored DELETE WHERE 1",
+        "ALTER TABLE pychart.accounting DELETE WHERE 1",
         "CREATE TABLE pychart.more (n Int32) ENGINE = Memory",
         "CREATE TEMPORARY TABLE more (n Int32)",
-        "DROP TABLE pychart.stored",
+        "DROP TABLE pychart.accounting",
         "DROP DATABASE pychart",
-        "TRUNCATE TABLE pychart.stored",
-        "OPTIMIZE TABLE pychart.stored",
+        "TRUNCATE TABLE pychart.accounting",
+        "OPTIMIZE TABLE pychart.accounting",
         "GRANT SELECT ON *.* TO pychart_app",
         "SYSTEM SHUTDOWN",
         "KILL QUERY WHERE 1",
@@ -337,7 +408,7 @@ def test_app_user_reads(users: Users) -> None:
 )
 def test_app_user_is_refused(users: Users, sql: str) -> None:
     assert users.refused(sql) in {ACCESS_DENIED, READONLY}
-    assert users.app("SELECT count() FROM pychart.jobs") == "10\n"
+    assert users.app("SELECT count() FROM pychart.jobs") == f"{LINES}\n"
 
 
 @pytest.mark.parametrize(
@@ -369,6 +440,20 @@ def test_app_user_cannot_lift_a_limit(users: Users, name: str, value: object) ->
     }
 
 
+def test_app_user_answers_questions_from_rollups_and_sees_its_progress(users: Users) -> None:
+    with Warehouse(users.settings("app"), read_only=True) as warehouse:
+        table = ask(warehouse, Question(("jobs",), ("user",)))
+        assert sum(table.column("jobs").to_pylist()) == LINES
+        sql = "SELECT count() FROM numbers(1e9) WHERE sipHash64(number) = 1"
+        running = Reader(users.settings("app")).start(sql, rows=1)
+        told = (running.progress() for _ in range(1000) if not running.wait(0.01))
+        assert next(filter(None, told)).rows >= 0
+        running.stop()
+        assert running.wait(10)
+    known = users.app("SELECT query_id FROM system.processes", {"query_id": "looked-at"})
+    assert "looked-at" in known.split()
+
+
 def test_app_user_sends_the_settings_that_the_app_sends(users: Users) -> None:
     answer = users.app(
         "SELECT count() FROM pychart.jobs",
@@ -379,7 +464,7 @@ def test_app_user_sends_the_settings_that_the_app_sends(users: Users) -> None:
             "query_id": "page-1",
         },
     )
-    assert answer == "10\n"
+    assert answer == f"{LINES}\n"
 
 
 def test_app_user_is_stopped_at_the_limits(users: Users) -> None:
@@ -390,5 +475,4 @@ def test_app_user_is_stopped_at_the_limits(users: Users) -> None:
 
 def test_users_survive_a_restart(users: Users) -> None:
     users.server.restart()
-    users.ingest("INSERT INTO pychart.lines SELECT number FROM numbers(10)")
-    assert users.app("SELECT count() FROM pychart.jobs") == "10\n"
+    assert users.app("SELECT count() FROM pychart.jobs") == f"{LINES}\n"

@@ -32,6 +32,7 @@ from clickhouse.errors import (
     WarehouseMisconfigured,
     WarehouseUnreachable,
 )
+from clickhouse.scope import EVERYTHING
 from clickhouse.settings import Settings, without_password
 
 # The embedded engine's own `default` takes a file of the current folder for a table of its name.
@@ -39,7 +40,7 @@ EMBEDDED_DATABASE = "pychart"
 EMBEDDED_CLIENTS = 4  # queries that run side by side; one client serialises its own
 
 # Rows that share a key are copies of one line, so whatever is filtered on is equal in all of them.
-READ_SETTINGS = {
+READ_SETTINGS: dict[str, Any] = {
     "do_not_merge_across_partitions_select_final": 1,
     "optimize_move_to_prewhere_if_final": 1,
 }
@@ -88,6 +89,8 @@ class Warehouse:
         self.settings = settings
         self._session = READ_SETTINGS | ({"readonly": 2} if read_only else {})
         self.embedded = settings.database.startswith("chdb://")
+        # row policies, see `policies.py`; a query for someone says so itself
+        self._session |= {} if self.embedded else {"log_comment": EVERYTHING}
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._clients: list[Client] = []
         if self.embedded:
@@ -127,20 +130,34 @@ class Warehouse:
             )
 
     def rows(
-        self, sql: str, parameters: Mapping[str, Any] | None = None
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> Sequence[Sequence[Any]]:
         """Answer a query as rows of Python values."""
         with self._client(sql) as client:
-            result = client.query(sql, parameters=dict(parameters or {}), settings=self._limits())
+            result = client.query(
+                sql,
+                parameters=dict(parameters or {}),
+                settings=self._limits() | dict(settings or {}),
+            )
             return list(result.result_rows)
 
     def text(
-        self, sql: str, format_name: str, parameters: Mapping[str, Any] | None = None
+        self,
+        sql: str,
+        format_name: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Answer a query in one of ClickHouse's own output formats."""
         with self._client(sql) as client:
             return client.raw_query(
-                sql, parameters=dict(parameters or {}), fmt=format_name, settings=self._limits()
+                sql,
+                parameters=dict(parameters or {}),
+                fmt=format_name,
+                settings=self._limits() | dict(settings or {}),
             )
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:

@@ -23,7 +23,7 @@ from clickhouse.measures import values_of
 from clickhouse.metrics import GIB, KIB_PER_GIB
 from clickhouse.query import ask, grouped_sql
 from clickhouse.question import Filter, Period, Question, known
-from clickhouse.scope import Scope
+from clickhouse.scope import Scope, settings_of
 
 LEVELS = (10, 25, 50, 75, 90)  # % of the jobs
 MOST_EDGES = 1000
@@ -142,7 +142,7 @@ def tables(warehouse: Warehouse, asked: Histogram | Bands) -> tuple[str, ...]:
 
 def _histogram(warehouse: Warehouse, asked: Histogram) -> pa.Table:
     sql, parameters, _ = _written(warehouse, asked)
-    found = warehouse.arrow(sql, parameters)
+    found = warehouse.arrow(sql, parameters, settings_of(asked.scope))
     names = [*asked.by, "low", "jobs"]
     return _filled(found.rename_columns(names), asked)
 
@@ -176,7 +176,8 @@ def _filled(found: pa.Table, asked: Histogram) -> pa.Table:
 def _bands(warehouse: Warehouse, asked: Bands) -> pa.Table:
     sql, parameters, _ = _written(warehouse, asked)
     levels = [f"p{level}" for level in asked.levels]
-    return warehouse.arrow(sql, parameters).rename_columns([asked.step, *asked.by, *levels, "jobs"])
+    found = warehouse.arrow(sql, parameters, settings_of(asked.scope))
+    return found.rename_columns([asked.step, *asked.by, *levels, "jobs"])
 
 
 def _heatmap(warehouse: Warehouse, asked: Heatmap) -> pa.Table:

@@ -24,7 +24,7 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 from clickhouse.question import LACKING, Filter, Period, Question, known, typed_values
-from clickhouse.scope import Scope, refuse_personal
+from clickhouse.scope import Scope, refuse_personal, settings_of
 from clickhouse.spread import spread_lines
 
 __all__ = ["Explained", "Filter", "Period", "Question", "ask", "explain", "to_sql", "values"]
@@ -42,7 +42,8 @@ def ask(warehouse: Warehouse, question: Question) -> pa.Table:
     ones, for which the ranked dimension is null.
     """
     sql, parameters, _ = to_sql(warehouse, question)
-    return warehouse.arrow(sql, parameters).rename_columns(_columns(question))
+    found = warehouse.arrow(sql, parameters, settings_of(question.scope))
+    return found.rename_columns(_columns(question))
 
 
 def _columns(question: Question) -> list[str]:
@@ -72,7 +73,8 @@ def explain(warehouse: Warehouse, question: Question) -> Explained:
     """Answer a question only to say how."""
     began = time.monotonic()
     sql, parameters, path = to_sql(warehouse, question)
-    found = json.loads(warehouse.text(sql, "JSONCompact", parameters))["statistics"]
+    answered = warehouse.text(sql, "JSONCompact", parameters, settings_of(question.scope))
+    found = json.loads(answered)["statistics"]
     seconds = time.monotonic() - began
     return Explained(path.tables, found["rows_read"], found["bytes_read"], seconds, sql)
 
@@ -97,7 +99,8 @@ def values(
         " HAVING value != '' AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
-    return [str(row[0]) for row in warehouse.rows(sql, parameters | path.parameters)]
+    found = warehouse.rows(sql, parameters | path.parameters, settings_of(scope))
+    return [str(row[0]) for row in found]
 
 
 def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any], Path]:

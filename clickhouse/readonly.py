@@ -18,6 +18,7 @@ from importlib.resources import files
 from clickhouse.connection import EMBEDDED_DATABASE, Warehouse
 from clickhouse.errors import QuestionError, WarehouseError
 from clickhouse.migrate import INTERFACE
+from clickhouse.scope import Scope, refuse_public
 
 MOST_CHARACTERS = 20_000
 SYNTAX_ERROR, UNSET_PARAMETER = 62, 456
@@ -56,16 +57,20 @@ class Node:
             yield from child.walk()
 
 
-def check(warehouse: Warehouse, statement: str) -> str:
+def check(warehouse: Warehouse, statement: str, scope: Scope | None = None) -> str:
     """Give the statement as the engine reads it; raises `QuestionError` where it may not be run.
 
-    A syntax error is a `QuestionError` too, with the engine's words.
+    A syntax error is a `QuestionError` too, with the engine's words. Within a scope there is no
+    EXPLAIN, which counts rows that are not to be seen.
     """
+    refuse_public(scope, "SQL")
     sql = _written_anew(warehouse, statement)
     if described := _DESCRIBE.fullmatch(sql):
         _refuse_table(described[1], _database(warehouse), set())
         return sql
     explained = _EXPLAIN.match(sql)
+    if explained and scope is not None:
+        raise QuestionError("EXPLAIN counts the rows of all, and is for those who may see them")
     query = sql[explained.end() :] if explained else sql
     _refuse_odd_names(query)
     database = _database(warehouse)

@@ -22,7 +22,7 @@ from clickhouse.paths import FIRST_DAY, LAST_DAY, Need, from_lines
 from clickhouse.query import Filter, Question, _conditions, of_scope
 from clickhouse.requests import LAMBDAS
 from clickhouse.rowset import of_near_lines
-from clickhouse.scope import Scope, refuse_public
+from clickhouse.scope import Scope, refuse_public, settings_of
 
 MAX_NUMBER = 2**32 - 1
 AMOUNTS = ("h_rt", "s_rt", "h_cpu", "h_vmem", "s_vmem", "mem_free")
@@ -133,11 +133,13 @@ def _listed(warehouse: Warehouse, wanted: Search, first: date, rows: int) -> pa.
     conditions += _days(first, wanted.last, parameters)
     order = f"{ORDERS[wanted.order]}, cluster, job_number, task_number"
     if not _number(wanted.text):
-        conditions += _of_first_ones(warehouse, conditions, order, parameters, (first, wanted.last))
+        days = (first, wanted.last)
+        conditions += _of_first_ones(warehouse, conditions, order, parameters, days, wanted.scope)
     columns = [f"{sql} AS l{i}" for i, sql in enumerate(LISTED.values())]
     sql = _rows(warehouse, columns, conditions, (first, wanted.last))
     sql += f" ORDER BY {order}, record_id LIMIT {{rows:UInt32}}"
-    return warehouse.arrow(sql, parameters).rename_columns([*LISTED])
+    found = warehouse.arrow(sql, parameters, settings_of(wanted.scope))
+    return found.rename_columns([*LISTED])
 
 
 def _of_first_ones(
@@ -146,10 +148,12 @@ def _of_first_ones(
     order: str,
     parameters: dict[str, Any],
     days: tuple[date, date],
+    scope: Scope | None,
 ) -> list[str]:
     """Find the first ones by what they are ordered by alone; the key then finds all of them."""
     rows = _rows(warehouse, ["toUInt32(time)", "job_number"], conditions, days)
-    found = warehouse.rows(f"{rows} ORDER BY {order} LIMIT {{rows:UInt32}}", parameters)
+    sql = f"{rows} ORDER BY {order} LIMIT {{rows:UInt32}}"
+    found = warehouse.rows(sql, parameters, settings_of(scope))
     parameters |= {"times": [row[0] for row in found], "numbers": [row[1] for row in found]}
     return [
         "time IN arrayMap(second -> toDateTime(second, 'UTC'), {times:Array(UInt32)})",
@@ -223,6 +227,7 @@ def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -
         " AND ({task:UInt32} = 0 OR task_number = {task:UInt32})"
         " GROUP BY submission_time ORDER BY submission_time DESC LIMIT 100",
         parameters,
+        settings_of(scope),
     )
 
 
@@ -262,6 +267,7 @@ def tasks(
         " GROUP BY task_number ORDER BY wall_seconds DESC NULLS LAST, task_number"
         " LIMIT {rows:UInt32}",
         parameters,
+        settings_of(scope),
     )
 
 
@@ -293,6 +299,7 @@ def lines_of(
         f" AND submission_time = toDateTime({{submission:UInt32}}, 'UTC'){seen}"
         " ORDER BY pe_taskid != '', file_id, offset LIMIT {rows:UInt32}",
         parameters,
+        settings_of(scope),
     ).to_pylist()
     return rows
 
@@ -306,7 +313,7 @@ def parallel_class(warehouse: Warehouse, key: JobKey, day: date, scope: Scope | 
     need = Need(("parallel_class",), conditions, day, day + timedelta(days=1))
     path = from_lines(warehouse, need)
     sql = f"SELECT any(parallel_class) FROM ({path.sql})"
-    [(found,)] = warehouse.rows(sql, path.parameters | parameters)
+    [(found,)] = warehouse.rows(sql, path.parameters | parameters, settings_of(scope))
     return str(found)
 
 
@@ -320,7 +327,7 @@ def last_day(
         " AND submission_time = toDateTime({submission:UInt32}, 'UTC') AND is_attempt"
         f"{_seen(scope, parameters)}"
     )
-    [(count, day)] = warehouse.rows(sql, parameters)
+    [(count, day)] = warehouse.rows(sql, parameters, settings_of(scope))
     return day if count else None
 
 

@@ -5,18 +5,20 @@ They have connections of their own, which may only read: however long one takes,
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from clickhouse import readonly
+from clickhouse import policies, readonly
 from clickhouse.connection import Warehouse
 from clickhouse.errors import PychartError, QuestionError, WarehouseError
+from clickhouse.scope import Scope, settings_of
 from clickhouse.settings import Settings
 
 MOST_AT_ONCE = 3  # statements that run side by side, of all people
@@ -48,7 +50,9 @@ class Answer:
 class Running:
     """One statement: running, then with an `answer` or an `error`."""
 
-    def __init__(self, reader: Reader, sql: str, rows: int, seconds: int) -> None:
+    def __init__(
+        self, reader: Reader, sql: str, rows: int, seconds: int, limits: Mapping[str, Any]
+    ) -> None:
         self.sql = sql
         self.seconds = seconds
         self.answer: Answer | None = None
@@ -58,6 +62,7 @@ class Running:
         self._mark = uuid.uuid4().hex
         self._done = threading.Event()
         self._stopped = False
+        self._limits = dict(limits)
         for work in (self._run, self._watch):
             threading.Thread(target=work, name=f"sql-{self._mark[:8]}", daemon=True).start()
 
@@ -89,7 +94,9 @@ class Running:
 
     def _run(self) -> None:
         try:
-            found = self._reader.arrow(self.sql, self._mark, self._rows + 1, self.seconds)
+            found = self._reader.arrow(
+                self.sql, self._mark, self._rows + 1, self.seconds, self._limits
+            )
             cut = found.num_rows > self._rows
             self.answer = Answer(found.slice(0, self._rows), cut, self.elapsed)
         except PychartError as error:
@@ -136,27 +143,43 @@ class Reader:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.scope: Scope | None = None
         self._warehouse = Warehouse(settings, read_only=True)
         self._free = threading.BoundedSemaphore(MOST_AT_ONCE)
+
+    def limited(self, scope: Scope) -> Reader:
+        """Give one for somebody, on the same connections, that sees no further than the scope."""
+        found = copy.copy(self)
+        found.scope = scope
+        return found
 
     def start(self, statement: str, rows: int, seconds: int | None = None) -> Running:
         """Check a statement and begin to run it, for at most `rows` rows.
 
         Raises `QuestionError` where it may not be run, or too many others run.
         """
-        sql = readonly.check(self._warehouse, statement)
+        sql = readonly.check(self._warehouse, statement, self.scope)
+        limits = self._of_scope()
         if not self._free.acquire(blocking=False):
             raise QuestionError(f"{MOST_AT_ONCE} statements are running; try again in a moment")
         allowed = min(seconds or MOST_SECONDS, self.settings.query_seconds)
-        return Running(self, sql, rows, allowed)
+        return Running(self, sql, rows, allowed, limits)
 
-    def arrow(self, sql: str, mark: str, rows: int, seconds: int) -> pa.Table:
-        """Run what was checked."""
+    def _of_scope(self) -> dict[str, Any]:
+        if self.scope is None:
+            return {}
+        return policies.filters(self._warehouse, self.scope) | settings_of(self.scope)
+
+    def arrow(
+        self, sql: str, mark: str, rows: int, seconds: int, of_scope: Mapping[str, Any]
+    ) -> pa.Table:
+        """Run what was checked, within what the scope allows."""
         limits: dict[str, Any] = {
             "limit": rows,
             "max_execution_time": seconds,
             "max_memory_usage": MOST_MEMORY_BYTES,
             "max_result_bytes": MOST_RESULT_BYTES,
+            **of_scope,
         }
         if not self._warehouse.embedded:
             limits["query_id"] = mark
@@ -174,6 +197,10 @@ class Reader:
         self._free.release()
 
     def progress(self, mark: str) -> Progress | None:
+        """Say how far a statement is; not within a scope, since it counts the rows of all."""
+        return None if self.scope is not None else self._progress(mark)
+
+    def _progress(self, mark: str) -> Progress | None:
         """Ask how far a statement is, where the database tells."""
         sql = "SELECT read_rows, total_rows_approx FROM system.processes WHERE {ours}"
         try:

@@ -6,12 +6,15 @@ in shows too little. The `public` one sees totals only; `public.py` hides what f
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from clickhouse.errors import QuestionError
 
 FEWEST_PEOPLE = 5  # that a figure for the public must stand on
+# What a query says that is for nobody in particular.
+EVERYTHING = '{"pychart_scope":"all"}'
 # Dimensions whose values name people, or tell whose jobs they are.
 PERSONAL = frozenset(
     {"user", "group", "metagroup", "project", "department", "account", "job_name"}
@@ -77,3 +80,19 @@ def refuse_personal(scope: Scope | None, dimensions: Iterable[str]) -> None:
     for name in dimensions:
         if name in PERSONAL:
             refuse_public(scope, name)
+
+
+def settings_of(scope: Scope | None) -> dict[str, str]:
+    """Say to a server's row policies for whom a query is: without a scope as its connection says.
+
+    Totals for the public are made of everybody's rows.
+    """
+    if scope is None or scope.public:
+        return {}
+    named = {key_of(kind): names for kind, names in scope.by_dimension().items()}
+    return {"log_comment": json.dumps({"pychart_scope": "names"} | named, ensure_ascii=False)}
+
+
+def key_of(kind: str) -> str:
+    """Name what holds the users, groups, … of a scope in the setting `log_comment`."""
+    return f"pychart_{kind}s"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clickhouse.connection import Warehouse
+from clickhouse.shards import rows_of
 
 _PARALLEL = "granted_pe != '' AND slots != 1 AND start_time > 0"
 _WITHIN = "time BETWEEN {low:UInt32} AND {high:UInt32}"
@@ -44,7 +45,8 @@ def reach(warehouse: Warehouse, low: int, high: int, *, roughly: bool = False) -
     of_jobs = "1" if roughly else _OF_ITS_JOBS
 
     def bound(value: str, condition: str, otherwise: int) -> int:
-        sql = f"SELECT count(), toUInt32({value}) FROM accounting WHERE {_PARALLEL} AND {condition}"
+        lines = f"SELECT time, start_time FROM accounting WHERE {_PARALLEL} AND {condition}"
+        sql = f"SELECT count(), toUInt32({value}) FROM {rows_of(warehouse.shards, lines)}"
         parameters = {"low": low, "high": high, "edge": otherwise}
         [(count, found)] = warehouse.rows(sql, parameters)
         return int(found) if count else otherwise

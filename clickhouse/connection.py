@@ -34,6 +34,7 @@ from clickhouse.errors import (
 )
 from clickhouse.scope import EVERYTHING
 from clickhouse.settings import Settings, without_password
+from clickhouse.shards import OTHER_REPLICA, Shards, of_engine
 
 # The embedded engine's own `default` takes a file of the current folder for a table of its name.
 EMBEDDED_DATABASE = "pychart"
@@ -44,12 +45,20 @@ READ_SETTINGS: dict[str, Any] = {
     "do_not_merge_across_partitions_select_final": 1,
     "optimize_move_to_prewhere_if_final": 1,
 }
+# Of a cluster: a shard that is not there is an error, a list of names is made once for all shards,
+# and of each shard's replicas the same one answers, so that a question finds what it was told of.
+CLUSTER_SETTINGS = {
+    "skip_unavailable_shards": 0,
+    "distributed_product_mode": "global",
+    "load_balancing": "in_order",
+}
 # Stated on each insert, since defaults differ by version: rows are there when it returns, and no
 # token or hash may drop a block (one that was lost half way would be taken for a repetition).
 WRITE_SETTINGS = {
     "async_insert": 0,
     "deduplicate_insert": "disable",
     "deduplicate_blocks_in_dependent_materialized_views": 0,
+    "distributed_foreground_insert": 1,
     "insert_deduplicate": 0,
     "materialized_views_ignore_errors": 0,
 }
@@ -91,6 +100,7 @@ class Warehouse:
         self.embedded = settings.database.startswith("chdb://")
         # row policies, see `policies.py`; a query for someone says so itself
         self._session |= {} if self.embedded else {"log_comment": EVERYTHING}
+        self._session |= {} if self.embedded else CLUSTER_SETTINGS
         self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
         self._clients: list[Client] = []
         if self.embedded:
@@ -197,6 +207,21 @@ class Warehouse:
                 fmt="JSONEachRow",
                 settings=self._write_settings,
             )
+
+    @cached_property
+    def shards(self) -> Shards | None:
+        """Where the rows are, on a cluster; None where they are here."""
+        if self.embedded:
+            return None
+        found = self.rows(
+            "SELECT engine_full FROM system.tables"
+            " WHERE database = currentDatabase() AND name = 'accounting'"
+        )
+        return of_engine(str(found[0][0])) if found else None
+
+    def look_again(self) -> None:
+        """Forget where the rows are: the tables have been made since."""
+        self.__dict__.pop("shards", None)
 
     @cached_property
     def _write_settings(self) -> dict[str, Any]:
@@ -329,10 +354,22 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
         return WarehouseMisconfigured(f"{place}: {reason}", code)
     reason = re.sub(r"^.*?DB::Exception: ", "", text)
     reason = re.sub(r" \(version [^)]*\).*$", "", reason)[:500]
+    if OTHER_REPLICA in reason:
+        return WarehouseUnreachable(f"{place}: {OTHER_REPLICA}; ask again", code)
+    if lost := _lost_shard(text):
+        return WarehouseUnreachable(f"{place}: {lost}", code)
     kind = _kind(code, reason, unanswered=isinstance(error, OperationalError) or not what)
     if kind is WarehouseUnreachable:
         reason = _connection_reason(text) or reason
     return kind(f"{place}: {reason}", code)
+
+
+def _lost_shard(text: str) -> str:
+    """Name the servers of a shard of which none answers, '' where it is something else."""
+    if "All connection tries failed" not in text:
+        return ""
+    hosts = dict.fromkeys(re.findall(r"\((?:[^():]*: )?([\w.-]+:\d+)[,)]", text))
+    return f"no answer from the shard at {' or '.join(hosts) or 'an unknown address'}"
 
 
 def _untrusted(text: str) -> str:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import WarehouseError
 from clickhouse.measures import MONTHS_PER_REFRESH
+from clickhouse.shards import SERVER, Shards
 
 UNKNOWN_TABLE = 60
 DAY = timedelta(days=1)
@@ -38,6 +39,28 @@ _LOOK = f"""
             (SELECT intDiv(build, {MONTHS_PER_REFRESH}) AS refresh,
                 groupArray((month, build)) AS months, any(parts) AS its_parts
             FROM rollup_months FINAL WHERE made_by = origin GROUP BY refresh))
+"""
+# The same of each shard, with its server: of a scalar subquery the first server's value would do
+# for all.
+_ORIGIN = """
+    (SELECT concat(rollups, ' ', uuid) AS origin, derived FROM definitions CROSS JOIN
+        (SELECT toString(uuid) AS uuid FROM system.tables
+        WHERE database = '{database}' AND name = 'accounting') AS its_table)
+"""
+_LOOK_AT_SHARDS = f"""
+    SELECT origin, derived, parts, built, {SERVER} AS server FROM {_ORIGIN} AS made
+    CROSS JOIN
+        (SELECT groupArray((partition, min_block_number, max_block_number,
+            if(data_version = min_block_number, 0, data_version), toUInt32(min_time),
+            toUInt32(max_time))) AS parts
+        FROM system.parts
+        WHERE database = '{{database}}' AND table = 'accounting' AND active AND rows > 0) AS stored
+    CROSS JOIN
+        (SELECT groupArray((refresh, months, its_parts)) AS built FROM
+            (SELECT intDiv(build, {MONTHS_PER_REFRESH}) AS refresh,
+                groupArray((month, build)) AS months, any(parts) AS its_parts
+            FROM rollup_months FINAL WHERE made_by IN (SELECT origin FROM {_ORIGIN})
+            GROUP BY refresh)) AS named
 """
 
 
@@ -91,6 +114,7 @@ class Coverage:
     builds: dict[date, int] = field(default_factory=dict)  # of the first day of a month
     refreshes: dict[int, Built] = field(default_factory=dict)
     doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
+    servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
     _stale: dict[date, list[Days]] = field(default_factory=dict)
 
     def months(self) -> list[date]:
@@ -106,9 +130,17 @@ class Coverage:
             self._stale[month] = self._find_stale(month)
         return self._stale[month]
 
+    def builds_of(self, month: date) -> list[int]:
+        """List the builds that have a month: one, on each shard that has lines of it."""
+        return [self.builds[month]]
+
+    def is_built(self, month: date) -> bool:
+        """Tell whether a month is made, stale or not."""
+        return month in self.builds
+
     def stale_in_built(self) -> list[Days]:
         """List the stale days of months that are made."""
-        built = [month for month in self.months() if month in self.builds]
+        built = [month for month in self.months() if self.is_built(month)]
         return list(united(days for month in built for days in self.stale(month)))
 
     def doubting(self, spans: Iterable[Days]) -> Coverage:
@@ -131,19 +163,70 @@ class Coverage:
         return list(united(clipped([*new, *self.doubtful], whole)))
 
 
+@dataclass(frozen=True)
+class CoverageOfShards(Coverage):
+    """The same of a cluster: days that are stale on a shard are answered from all shards' lines."""
+
+    shards: tuple[Coverage, ...] = ()
+
+    def months(self) -> list[date]:
+        """List the months in which there may be a line on any shard."""
+        return sorted(self._having)
+
+    def builds_of(self, month: date) -> list[int]:
+        """List the builds that have a month: one, on each shard that has lines of it."""
+        return [shard.builds[month] for shard in self._having[month] if shard.is_built(month)]
+
+    def is_built(self, month: date) -> bool:
+        """Tell whether a month is made wherever it has lines, stale or not."""
+        return all(shard.is_built(month) for shard in self._having[month])
+
+    @cached_property
+    def _having(self) -> dict[date, list[Coverage]]:
+        found: dict[date, list[Coverage]] = {}
+        for shard in self.shards:
+            for month in shard.months():
+                found.setdefault(month, []).append(shard)
+        return found
+
+    def _find_stale(self, month: date) -> list[Days]:
+        whole = (month, next_month(month))
+        found = [days for shard in self._having[month] for days in shard.stale(month)]
+        return list(united(clipped([*found, *self.doubtful], whole)))
+
+
 def look(warehouse: Warehouse) -> Coverage:
     """See which months are made as they should be, and which parts there are."""
+    if warehouse.shards:
+        return _look_at_shards(warehouse, warehouse.shards)
     try:
         [(origin, derived, parts, built)] = warehouse.rows(_LOOK)
     except WarehouseError as error:
         if error.code != UNKNOWN_TABLE:  # no rollups before the next `pychart migrate`
             raise
         return Coverage()
-    seen = tuple((refresh, tuple(months), tuple(its_parts)) for refresh, months, its_parts in built)
-    return _coverage(str(origin), tuple(derived), tuple(parts), seen)
+    return _coverage(str(origin), tuple(derived), tuple(parts), _frozen(built))
 
 
-@lru_cache(maxsize=8)  # the same until something is loaded, merged or refreshed
+def _look_at_shards(warehouse: Warehouse, shards: Shards) -> Coverage:
+    sql = shards.rows(_LOOK_AT_SHARDS.format(database=shards.database))
+    found = warehouse.rows(f"SELECT * FROM {sql} ORDER BY server")
+    seen = [
+        _coverage(str(origin), tuple(derived), tuple(parts), _frozen(built))
+        for origin, derived, parts, built, _ in found
+    ]
+    servers = tuple(str(row[-1]) for row in found)
+    alike = len({shard.origin.split()[0] for shard in seen}) == 1  # else one is not migrated yet
+    return CoverageOfShards(
+        seen[0].origin if alike else "", seen[0].derived, servers=servers, shards=tuple(seen)
+    )
+
+
+def _frozen(built: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
+    return tuple((refresh, tuple(months), tuple(its_parts)) for refresh, months, its_parts in built)
+
+
+@lru_cache(maxsize=32)  # a shard's is the same until something is loaded, merged or refreshed
 def _coverage(
     origin: str,
     derived: tuple[tuple[str, str], ...],

@@ -13,6 +13,7 @@ import hashlib
 import re
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -38,7 +39,7 @@ INTERFACE = (
 )  # fmt: skip
 
 # The embedded engine does not replace a view in one step: two threads would meet in between.
-_one_at_a_time = threading.Lock()
+ONE_AT_A_TIME = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,16 @@ def parser() -> list[Statement]:
     return _statements("parser")
 
 
-def views(settings: Settings) -> list[Statement]:
-    """List the views in order, with what the settings say of the clusters written into them."""
+def views(settings: Settings, everywhere: str = "") -> list[Statement]:
+    """List the views in order, with what the settings say of the clusters written into them.
+
+    `everywhere` is the shared database where they are made for one shard of a cluster.
+    """
     texts = _statements("views")
     # a view keeps the columns of what is below it: a longer schema or another view makes it anew
     below = hashlib.sha256("".join(view.sql for view in texts).encode()).hexdigest()
     ending = f"-- over schema {schema()[-1].number} and views {below}\n"
-    filled = pieces(settings)
+    filled = pieces(settings) | {"everywhere": f"{everywhere}." if everywhere else ""}
     made_of = [view.sql for view in texts if view.name == LINES]
     made_of += [filled[name] for name in ("day", "node_spread", "multi_node_lines")]
     made_of += [definition()]
@@ -80,10 +84,17 @@ def views(settings: Settings) -> list[Statement]:
 
 
 def migrate(warehouse: Warehouse) -> list[str]:
-    """Apply what is missing and name it; a second run, or a second process, changes nothing."""
-    with _one_at_a_time:
-        done = _apply(warehouse) + _replace_parser(warehouse)
-        return done + _replace_views(warehouse, warehouse.settings)
+    """Apply what is missing and name it; a second run, or a second process, changes nothing.
+
+    On a cluster, on every server that answers; the others are left to the next run.
+    """
+    if warehouse.shards:
+        from clickhouse.clustered import migrate_again
+
+        return migrate_again(warehouse)
+    with ONE_AT_A_TIME:
+        done = apply(warehouse) + replace_parser(warehouse)
+        return done + _replace_for(warehouse, warehouse.settings)
 
 
 def open_current(settings: Settings) -> Warehouse:
@@ -105,13 +116,20 @@ def open_current(settings: Settings) -> Warehouse:
 
 def refresh_views(warehouse: Warehouse, settings: Settings) -> list[str]:
     """Replace the views that these settings make another; names them."""
-    with _one_at_a_time:
-        return _replace_views(warehouse, settings)
+    with ONE_AT_A_TIME:
+        return _replace_for(warehouse, settings)
 
 
-def _apply(warehouse: Warehouse) -> list[str]:
+def _replace_for(warehouse: Warehouse, settings: Settings) -> list[str]:
+    return replace_views(warehouse, settings, views(settings))
+
+
+def apply(warehouse: Warehouse, create: Callable[[], None] = lambda: None) -> list[str]:
+    """Run the statements of `schema/` that have not run; `create` comes first where none has."""
     applied = _applied(warehouse)
     known = schema()
+    if not applied:
+        create()
     newest = max(applied, default=0)
     if newest > known[-1].number:
         raise WarehouseError(
@@ -124,7 +142,7 @@ def _apply(warehouse: Warehouse) -> list[str]:
     missing = [statement for statement in known if statement.number not in applied]
     for statement in missing:
         warehouse.command(statement.sql)
-    return _remember(warehouse, missing)
+    return remember(warehouse, missing)
 
 
 def _same(statement: Statement, checksum: str) -> None:
@@ -148,7 +166,7 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _current(warehouse: Warehouse, first: int) -> dict[str, str]:
+def current_of(warehouse: Warehouse, first: int) -> dict[str, str]:
     """Give the checksums of what is in place, of the statements numbered from `first`."""
     found = warehouse.rows(
         "SELECT name, checksum FROM migrations FINAL"
@@ -158,10 +176,10 @@ def _current(warehouse: Warehouse, first: int) -> dict[str, str]:
     return {_text(name): _text(checksum) for name, checksum in found}
 
 
-def _replace_parser(warehouse: Warehouse) -> list[str]:
+def replace_parser(warehouse: Warehouse) -> list[str]:
     """Replace the way from `landing` to the stored tables as a whole: its pieces fit each other."""
     for attempt in range(ATTEMPTS):
-        current = _current(warehouse, FIRST_OF_PARSER)
+        current = current_of(warehouse, FIRST_OF_PARSER)
         if all(current.get(each.name) == each.checksum for each in parser()):
             return []
         try:
@@ -178,21 +196,24 @@ def _build_parser(warehouse: Warehouse) -> list[str]:
         warehouse.command(f"DROP TABLE IF EXISTS {statement.name[5:]} SYNC")
     for statement in parser():
         warehouse.command(statement.sql)
-    return _remember(
+    return remember(
         warehouse, [Statement(FIRST_OF_PARSER + s.number, s.name, s.sql) for s in parser()]
     )
 
 
-def _replace_views(warehouse: Warehouse, settings: Settings) -> list[str]:
-    current = _current(warehouse, FIRST_VIEW)
+def replace_views(
+    warehouse: Warehouse, settings: Settings, statements: Sequence[Statement]
+) -> list[str]:
+    """Replace the views whose text, made of these settings, is another; names them."""
+    current = current_of(warehouse, FIRST_VIEW)
     texts = Statement(LAST_VIEW, "views", "".join(view.sql for view in _statements("views")))
     if current.get(texts.name) == texts.checksum and not settings.describes_site:
         return []  # whoever has the settings has made the views: they are not for this one to empty
-    changed = [v for v in [*views(settings), texts] if current.get(v.name) != v.checksum]
+    changed = [v for v in [*statements, texts] if current.get(v.name) != v.checksum]
     done = [view for view in changed if view is not texts]
     for view in done:
         warehouse.command(view.sql)
-    _remember(warehouse, [Statement(FIRST_VIEW + v.number, v.name, v.sql) for v in changed])
+    remember(warehouse, [Statement(FIRST_VIEW + v.number, v.name, v.sql) for v in changed])
     if done and warehouse.embedded:
         _show_in_default(warehouse)
     return [view.name for view in done]
@@ -208,7 +229,7 @@ def _show_in_default(warehouse: Warehouse) -> None:
                 raise
 
 
-def _remember(warehouse: Warehouse, done: list[Statement]) -> list[str]:
+def remember(warehouse: Warehouse, done: list[Statement]) -> list[str]:
     """Note what was applied, all at once: after a crash before this, it is only repeated."""
     if done:
         rows = [[statement.number, statement.name, statement.checksum] for statement in done]

@@ -41,6 +41,7 @@ from clickhouse.rowset import (
     of_near_lines,
     words,
 )
+from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 
 COLUMNS = frozenset({"day", "node_spread", *KEYS, *AMOUNTS, *LINE_COLUMNS, *DERIVED})
 FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
@@ -114,11 +115,20 @@ class Source:
 
 @dataclass(frozen=True)
 class Path:
-    """Rows as SQL, the values of its parameters, and the names of the tables that it reads."""
+    """Rows as SQL, the values of its parameters, and the names of the tables that it reads.
+
+    On a cluster each shard selects its own: to be read through `rows`.
+    """
 
     sql: str
     parameters: dict[str, Any]
     tables: tuple[str, ...]
+    shards: Shards | None = None
+
+    @property
+    def rows(self) -> str:
+        """The rows, to stand after FROM."""
+        return rows_of(self.shards, self.sql)
 
 
 def choose(warehouse: Warehouse, need: Need) -> Path:
@@ -166,9 +176,9 @@ def _cells(coverage: Coverage, need: Need, *, by_month: bool, by_day: bool) -> C
         if not wanted:
             continue
         if by_month and not stale and wanted == [whole]:
-            cells.months.append(coverage.builds[month])
+            cells.months += coverage.builds_of(month)
         elif by_day and stale != [whole]:
-            cells.built.append(coverage.builds[month])
+            cells.built += coverage.builds_of(month)
             cells.days += without(wanted[0], stale)
             cells.lines += clipped(stale, wanted[0])
         else:
@@ -182,7 +192,8 @@ def _union(warehouse: Warehouse, coverage: Coverage, need: Need, sources: Iterab
     for source in sources:
         found += _rows_of(warehouse, coverage, source, need.columns(), parameters)
     tables = dict.fromkeys(table for table, _ in found)
-    return Path(" UNION ALL ".join(sql for _, sql in found), parameters, tuple(tables))
+    union = " UNION ALL ".join(sql for _, sql in found)
+    return Path(union, parameters, tuple(tables), warehouse.shards)
 
 
 def _rows_of(
@@ -198,11 +209,11 @@ def _rows_of(
     absent = {*columns} - {*need.columns()}
     found: list[tuple[str, str]] = []
     if cells.months:
-        known = f"build IN {_bound(cells.months, parameters, BUILDS)}"
+        known = _of_builds(coverage, cells.months, parameters)
         sql = of_cube(derived, source.cube, columns, [known, *need.conditions], absent)
         found.append((source.cube.name, sql))
     if cells.days:
-        known = f"build IN {_bound(cells.built, parameters, BUILDS)}"
+        known = _of_builds(coverage, cells.built, parameters)
         between = _days_between(cells.days, parameters)
         sql = of_cube(derived, DAYS, columns, [known, between, *need.conditions], absent)
         found.append((DAYS.name, sql))
@@ -217,7 +228,20 @@ def _of_lines(warehouse: Warehouse, coverage: Coverage, need: Need) -> Path:
     parameters: dict[str, Any] = {}
     spans = [(need.start, need.end)]
     sql = _lines_sql(warehouse, coverage, need, spans, need.columns(), parameters)
-    return Path(sql, parameters, ("lines",))
+    return Path(sql, parameters, ("lines",), warehouse.shards)
+
+
+def _of_builds(coverage: Coverage, builds: list[int], parameters: dict[str, Any]) -> str:
+    """Limit rollups to these builds; a server that was not looked at has others, and must say so.
+
+    It says so where it makes the list, since no row of its own would have it look at a condition.
+    """
+    wanted = _bound(builds, parameters, BUILDS)
+    if not coverage.servers:
+        return f"build IN {wanted}"
+    servers = _bound(list(coverage.servers), parameters, "Array(String)")
+    other = f"throwIf(NOT has({servers}, {SERVER}), '{OTHER_REPLICA}')"
+    return f"build IN (SELECT arrayJoin({wanted}) FROM system.one WHERE {other} = 0)"
 
 
 def _lines_sql(

@@ -12,7 +12,7 @@ import json
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -285,12 +285,11 @@ def _figures(question: Question) -> list[tuple[str, str]]:
 
 def _rows(path: Path, dimensions: Iterable[str]) -> str:
     """Write the rows, those with several values of a dimension once for each."""
-    rows = f"({path.sql})"
     for many in (DIMENSIONS[name].array_join for name in dimensions if DIMENSIONS[name].is_many):
         # not all in one SELECT: a GROUP BY that computes with what it joins would not find it
         joined = ", ".join(re.findall(r" AS (\w+)", many))
-        rows = f"(SELECT *, {joined} FROM {rows} ARRAY JOIN {many})"
-    return rows
+        path = replace(path, sql=f"SELECT *, {joined} FROM ({path.sql}) ARRAY JOIN {many}")
+    return path.rows
 
 
 def _measured(metric: str, question: Question, *, ranked_only: bool = False) -> str:

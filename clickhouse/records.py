@@ -172,7 +172,11 @@ def _rows(
         return f"SELECT {', '.join(columns)} FROM lines WHERE {_all(conditions)}"
     low, high = max(days[0] - DAY, FIRST_DAY), min(days[1] + 2 * DAY, LAST_DAY)
     near = multi_node_lines(*reach(warehouse, seconds(low), seconds(high)))
-    return of_near_lines(dict(look(warehouse).derived), columns, conditions, near)
+    derived = dict(look(warehouse).derived)
+    if warehouse.shards is None:
+        return of_near_lines(derived, columns, conditions, near)
+    rows = warehouse.shards.rows(of_near_lines(derived, ["*"], conditions, near))
+    return f"SELECT {', '.join(columns)} FROM {rows}"
 
 
 def _all(conditions: Sequence[str]) -> str:
@@ -312,7 +316,7 @@ def parallel_class(warehouse: Warehouse, key: JobKey, day: date, scope: Scope | 
     conditions = (_OF_JOB, "task_number = {task:UInt32}", "is_attempt", *seen)
     need = Need(("parallel_class",), conditions, day, day + timedelta(days=1))
     path = from_lines(warehouse, need)
-    sql = f"SELECT any(parallel_class) FROM ({path.sql})"
+    sql = f"SELECT any(parallel_class) FROM {path.rows}"
     [(found,)] = warehouse.rows(sql, path.parameters | parameters, settings_of(scope))
     return str(found)
 

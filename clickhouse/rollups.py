@@ -28,6 +28,7 @@ from clickhouse.coverage import (
     seconds,
 )
 from clickhouse.errors import WarehouseError
+from clickhouse.hosts import on_each, opened
 from clickhouse.measures import (
     ALL_VALUES,
     CUBES,
@@ -42,6 +43,7 @@ from clickhouse.measures import (
     Cube,
 )
 from clickhouse.rowset import of_lines, of_near_lines
+from clickhouse.shards import Shards
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +66,12 @@ class Refresh:
 
 
 def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -> Refresh:
-    """Bring the rollups up to date, cheap where they are; `stopped` ends it between two years."""
+    """Bring the rollups up to date, cheap where they are; `stopped` ends it between two years.
+
+    On a cluster each server makes those of what it holds, and one that is down is left out.
+    """
+    if warehouse.shards:
+        return _refresh_each(warehouse, warehouse.shards, stopped)
     began = time.monotonic()
     with _one_at_a_time:
         _create_tables(warehouse)
@@ -82,6 +89,17 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
     if built:
         log.info("%d months of rollups in %.1f s", done.months, done.seconds)
     return done
+
+
+def _refresh_each(warehouse: Warehouse, shards: Shards, stopped: Callable[[], bool]) -> Refresh:
+    done: list[Refresh] = []
+
+    def one(address: str) -> None:
+        with opened(warehouse, address, shards.database) as own:
+            done.append(refresh(own, stopped))
+
+    on_each(warehouse, shards, one, "the refresh of its rollups")
+    return Refresh(sum(each.months for each in done), sum(each.seconds for each in done))
 
 
 def _create_tables(warehouse: Warehouse) -> None:

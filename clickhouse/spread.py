@@ -6,6 +6,7 @@ The parts of a line add up to its wall time, since they meet at the same midnigh
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date
 
 from clickhouse.connection import Warehouse
@@ -34,7 +35,7 @@ def spread_lines(warehouse: Warehouse, need: Need) -> Path:
     lines = from_lines(warehouse, _ran(warehouse, need, kept, of_lines))
     sql = _spread_sql(lines.sql, derived, sorted(kept), of_days)
     ends = {"spread_first": need.start, "spread_last": need.end - DAY}
-    return Path(sql, lines.parameters | ends, lines.tables)
+    return replace(lines, sql=sql, parameters=lines.parameters | ends)
 
 
 def _ran(warehouse: Warehouse, need: Need, kept: set[str], conditions: list[str]) -> Need:

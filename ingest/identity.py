@@ -70,7 +70,7 @@ def _present(
         "  (SELECT record_id FROM accounting WHERE cluster = {cluster:String}"
         "   AND time >= fromUnixTimestamp({first:Int64})"
         "   AND time <= fromUnixTimestamp({last:Int64})"
-        "   AND record_id IN (SELECT id FROM wanted))",
+        "   AND record_id GLOBAL IN (SELECT id FROM wanted))",
         {"file_id": file_id, "cluster": cluster, "first": times[0], "last": times[1]},
     )
     return {int(row[0]) for row in found}

@@ -24,6 +24,7 @@ from clickhouse.errors import (
     SourceError,
     WarehouseError,
 )
+from clickhouse.hosts import on_each_shard
 from ingest import batch, identity, ledger, poison
 from ingest.sources import STANDARD_INPUT, Source, check_whole, open_source
 from ingest.tail import (
@@ -385,15 +386,17 @@ class _Loader:
 
     def _arrived(self, landed: list[_Sent]) -> dict[int, tuple[int, int]]:
         """Count the records and rejects that the database holds of each block, by its offset."""
+        place = (  # in both, for a cluster's shards look at no condition outside
+            "cluster = {cluster:String} AND file_id = {file_id:String}"
+            " AND generation = {generation:UInt32}"
+            " AND offset >= {first:UInt64} AND offset < {end:UInt64}"
+        )
         found = self.warehouse.rows(
             "SELECT roundDown(offset, {starts:Array(UInt64)}) AS start,"
             " countIf(kept), countIf(NOT kept) FROM"
-            " (SELECT cluster, file_id, generation, offset, 1 AS kept FROM accounting"
-            "  UNION ALL"
-            "  SELECT cluster, file_id, generation, offset, 0 AS kept FROM rejected_lines)"
-            " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
-            " AND generation = {generation:UInt32}"
-            " AND offset >= {first:UInt64} AND offset < {end:UInt64} GROUP BY start",
+            f" (SELECT offset, 1 AS kept FROM accounting WHERE {place}"
+            f"  UNION ALL SELECT offset, 0 AS kept FROM rejected_lines WHERE {place})"
+            " GROUP BY start",
             {
                 "starts": [sent.block.offset for sent in landed],
                 "cluster": self.cluster,
@@ -434,6 +437,10 @@ def _merge_if_possible(warehouse: Warehouse, cluster: str, summary: Summary) -> 
 
 def merge_doubled(warehouse: Warehouse, cluster: str, summary: Summary) -> None:
     """Merge the years that this load left with copies: reading around them costs four times."""
+    if warehouse.shards:
+        merge = partial(merge_doubled, cluster=cluster, summary=summary)
+        on_each_shard(warehouse, warehouse.shards, merge, "merging its copies")
+        return
     place = {"cluster": cluster, "file_id": summary.file_id, "start": summary.start}
     first, last, years = warehouse.rows(
         "SELECT min(time), max(time), groupUniqArray(toYear(time)) FROM accounting"

@@ -2,7 +2,7 @@
 -- view jobs; here is the time that its attempts took. Lost is the time of attempts that did not end with `done`.
 CREATE OR REPLACE VIEW submitted_jobs AS
 WITH
-    (SELECT groupArray(file_id) FROM (SELECT file_id FROM accounting GROUP BY file_id ORDER BY argMin(time, offset))) AS files,
+    (SELECT groupArray(file_id) FROM (SELECT file_id FROM {everywhere}accounting GROUP BY file_id ORDER BY argMin(time, offset))) AS files,
     -- in the order of the view attempts
     bitShiftLeft(transform(file_id, files, arrayMap(i -> toUInt64(i), arrayEnumerate(files)), toUInt64(0)), 48) + offset AS place
 SELECT

@@ -132,14 +132,29 @@ def up(
 
 
 @app.command()
-def migrate(context: typer.Context) -> None:
+def migrate(
+    context: typer.Context,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="On all servers of a ClickHouse cluster, as their configuration has it."),
+    ] = None,
+    no_replication: Annotated[
+        bool, typer.Option("--no-replication", help="With --cluster: without Keeper and replicas.")
+    ] = False,
+) -> None:
     """Make the database, or bring it and its rollups up to date, as the daemon does."""
     from clickhouse import rollups
+    from clickhouse.clustered import migrate_cluster
     from clickhouse.connection import Warehouse
     from clickhouse.migrate import migrate as migrate_warehouse
 
+    if no_replication and cluster is None:
+        raise ConfigError("--no-replication: it says how --cluster makes the tables")
     with Warehouse(context.obj, create=True) as warehouse:
-        done = migrate_warehouse(warehouse)
+        if cluster is None:
+            done = migrate_warehouse(warehouse)
+        else:
+            done = migrate_cluster(warehouse, cluster, replicated=not no_replication)
         months = rollups.refresh(warehouse).months
     print(f"{len(done)} changes: {', '.join(done)}" if done else "up to date")
     if months:

@@ -9,16 +9,14 @@ RUN python -m venv /opt/pychart
 ENV PATH=/opt/pychart/bin:$PATH PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY pyproject.toml constraints.txt ./
 # The packages first: this layer stays while only our own code changes.
-RUN pip install -c constraints.txt hatchling \
- && python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
- && pip install -c constraints.txt -r requirements.txt
+RUN pip install --require-hashes -r constraints.txt
 COPY README.md LICENSE ./
 COPY clickhouse clickhouse
 COPY ingest ingest
 COPY streamlit_app streamlit_app
 COPY pychart pychart
-RUN pip install -c constraints.txt --no-build-isolation --no-deps . \
- && pip uninstall -y hatchling \
+RUN pip install --no-build-isolation --no-deps . \
+ && pip uninstall -y hatchling editables \
  && python -m compileall -q -j 0 /opt/pychart
 
 FROM python:3.13-slim

@@ -19,10 +19,12 @@ RUNTIME := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 DEMO := var/demo
 LOCKED := pyproject.toml constraints.txt
+# Packages come with their hashes; ours needs none of them again, and no builder but the locked one.
+OURS := $(PIP) install -q --no-deps --no-build-isolation -e .
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install dev run test check bench faults faults-mutations soak live-cell screenshots format lock clean distclean
+.PHONY: help install dev run test check audit bench faults faults-mutations soak live-cell screenshots format lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,16 +37,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "no environment could be made; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 
-# The builder is locked as well, hence no build isolation, which would fetch the latest one.
 $(RUNTIME): $(LOCKED) | $(VENV)/bin/python
 	@echo "==> Installing pychart and its packages into $(VENV) (about 600 MB, once)"
-	$(PIP) install -q -c constraints.txt hatchling editables
-	$(PIP) install -c constraints.txt --no-build-isolation -e .
+	$(PIP) install --require-hashes -r constraints.txt
+	$(OURS)
 	@touch $@
 
-$(DEV): $(RUNTIME)
+$(DEV): $(RUNTIME) constraints-dev.txt
 	@echo "==> Installing the test tools"
-	$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	$(PIP) install --require-hashes -r constraints-dev.txt
 	@touch $@
 
 install: $(RUNTIME) ## make .venv with pychart in it
@@ -71,14 +72,18 @@ test: $(DEV) ## run the tests
 	$(VENV)/bin/python -m pytest -q --numprocesses=2 $(PYTEST_ARGS)
 
 # The systemd units, the compose file and the server's users are checked by tests/test_deploy.py.
-check: $(DEV) ## formatting, lint, types
+check: $(DEV) ## formatting, lint, types, passwords, known faults of packages
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/python -m pytest -q tests/test_deploy.py -k 'systemd or compose or dockerfile'
+	$(VENV)/bin/python -m tests.supply secrets
+	$(VENV)/bin/python -m tests.supply audit --where-it-answers
+
+audit: $(DEV) ## known faults of locked packages; no answer is a failure too
+	$(VENV)/bin/python -m tests.supply audit
 
 bench: $(DEV) ## measure loading beside DuckDB and pandas, on a demo file of 1 GB
-	$(PIP) install -q -c constraints.txt --no-build-isolation -e '.[bench]'
 	$(VENV)/bin/python -m benchmarks.load --jobs 2900000
 
 # As root, with strace: disks are filled, system calls fail, memory is limited.
@@ -102,14 +107,16 @@ format: $(DEV) ## let ruff format and fix
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
 
-# In an environment of its own: what someone tried out in .venv must not get into the lock.
-lock: ## renew constraints.txt
-	rm -rf var/lock && $(PYTHON) -m venv var/lock
-	var/lock/bin/python -m pip install --no-build-isolation -q hatchling editables
-	var/lock/bin/python -m pip install --no-build-isolation -q -e '.[dev,bench]'
-	{ sed -n '/^#/p' constraints.txt; \
-	  var/lock/bin/python -m pip freeze --exclude-editable --exclude pychart-accounting; } > var/constraints.txt
-	mv var/constraints.txt constraints.txt
+# Without installing anything: uv reads the index, for all Pythons and platforms at once.
+LOCKING := uv pip compile -q --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-annotate --no-header
+lock: $(VENV)/bin/python ## renew constraints.txt and constraints-dev.txt
+	rm -rf var/lock && $(PYTHON) -m venv var/lock && var/lock/bin/python -m pip install -q 'uv>=0.13,<0.14'
+	printf 'hatchling\neditables\n' > var/lock/build.in
+	var/lock/bin/$(LOCKING) pyproject.toml var/lock/build.in -o var/lock/run.txt
+	var/lock/bin/$(LOCKING) --all-extras pyproject.toml var/lock/build.in -c var/lock/run.txt -o var/lock/dev.txt
+	for lock in constraints:run constraints-dev:dev; do \
+	  { sed -n '/^#/p' $${lock%%:*}.txt; cat var/lock/$${lock##*:}.txt; } > var/lock/new.txt && \
+	  mv var/lock/new.txt $${lock%%:*}.txt; done
 	rm -rf var/lock
 
 clean: ## remove caches, keep .venv and var

@@ -43,20 +43,25 @@ ENDING = {"migrate"}  # services that do their work and end
 # --- packages ---------------------------------------------------------------------------------
 
 
-def test_constraints_pin_every_requirement() -> None:
-    lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
-    versions = {
-        _canonical(pin.name): str(pin.specifier).removeprefix("==")
-        for pin in pins
-        if str(pin.specifier).startswith("==") and pin.url is None
-    }
-    assert len(versions) == len(pins)
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"].values()
-    wanted = [Requirement(line) for line in sum(extras, project["dependencies"])]
-    unmet = [str(r) for r in wanted if versions.get(_canonical(r.name), "") not in r.specifier]
-    assert unmet == []
+@pytest.mark.parametrize(
+    ("lock", "extras"), [("constraints.txt", []), ("constraints-dev.txt", ["dev", "bench"])]
+)
+def test_every_requirement_is_locked_with_hashes(lock: str, extras: list[str]) -> None:
+    text = re.sub(r"^#.*\n", "", (ROOT / lock).read_text(), flags=re.MULTILINE)
+    pins = {}
+    for entry in re.split(r"\n(?=\S)", text.replace("\\\n", "").strip()):
+        requirement, *hashes = re.split(r"\s+--hash=", entry)
+        assert hashes, entry
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", each) for each in hashes)
+        found = Requirement(requirement)
+        [pin] = found.specifier
+        assert pin.operator == "=="
+        pins[_canonical(found.name)] = pin.version
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    more = [project["project"]["optional-dependencies"][extra] for extra in extras]
+    lines = sum(more, project["project"]["dependencies"] + project["build-system"]["requires"])
+    wanted = [Requirement(line) for line in lines]
+    assert [str(r) for r in wanted if pins.get(_canonical(r.name), "") not in r.specifier] == []
 
 
 def _canonical(name: str) -> str:
@@ -82,7 +87,9 @@ def test_dockerfile_pins_python_and_packages_and_drops_root() -> None:
     assert set(re.findall(r"^FROM (\S+)", text, re.MULTILINE)) == {"python:3.13-slim"}
     installs = re.findall(r"pip install (.*)", text)
     assert installs
-    assert all("-c constraints.txt" in arguments for arguments in installs)
+    assert all(
+        "--require-hashes" in arguments or "--no-deps ." in arguments for arguments in installs
+    )
     last_stage = text.rsplit("FROM ", 1)[1]
     assert re.search(r"^USER [1-9]\d*:[1-9]\d*$", last_stage, re.MULTILINE)
 

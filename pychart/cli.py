@@ -325,6 +325,9 @@ def report(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The file; - is standard output.")
     ] = None,
+    pseudonyms: Annotated[
+        bool, typer.Option("--pseudonyms", help="Words in the place of people's names.")
+    ] = False,
 ) -> None:
     """Write a report to print, as one HTML file that needs nothing else."""
     from clickhouse.query import Filter
@@ -333,7 +336,8 @@ def report(
     named = {"user": user, "group": group, "metagroup": metagroup}
     filters = [Filter(name, tuple(values)) for name, values in named.items() if values]
     filters += [parse_filter(text) for text in where or ()]
-    write_report(context.obj, period, filters, section or (), language, output)
+    sections = section or ()
+    write_report(context.obj, period, filters, sections, language, output, pseudonyms)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import streamlit as st
 
 LANGUAGE, PERIOD, EXCLUDED = "lang", "period", "not"
+NAMES, HIDDEN = "names", "hidden"  # names=hidden: words in the place of people's names
 MAX_VALUES = 100  # of one parameter
 MAX_LENGTH = 10_000  # characters; the longest line that is accepted has a million
 

@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import PychartError
+from streamlit_app import identity
 from streamlit_app.protection import Hosts, Protection
 from streamlit_app.warehouse import holder
 
@@ -49,7 +50,12 @@ def build_app(
                 # leaving the background may take a while: the last batch is finished
                 await anyio.to_thread.run_sync(running.close)
 
-    middleware = [Middleware(Protection, hosts=Hosts(hosts))]
+    access = holder.configured.access
+    login = access is not None and access.method == "oidc"
+    middleware = [
+        Middleware(Protection, hosts=Hosts(hosts), login=login),
+        *identity.middleware(access),
+    ]
     routes = [Route("/api/ready", _ready)]
     return st.App(MAIN, lifespan=lifespan, routes=routes, middleware=middleware)
 

@@ -42,9 +42,15 @@ class _Marked:
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a warehouse has
         return getattr(self._warehouse, name)
 
-    def arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        settings = {} if self._warehouse.embedded else {"query_id": self._mark}
-        return self._warehouse.arrow(f"/* {self._mark} */ {sql}", parameters, settings)
+    def arrow(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> pa.Table:
+        own = {} if self._warehouse.embedded else {"query_id": self._mark}
+        marked = f"/* {self._mark} */ {sql}"
+        return self._warehouse.arrow(marked, parameters, own | dict(settings or {}))
 
 
 class Run:

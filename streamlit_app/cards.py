@@ -119,13 +119,19 @@ def _show_downloads(frame: Frame) -> None:
 def _download(frame: Frame, kind: str, mime: str, write: Callable[[], str | bytes]) -> None:
     st.download_button(
         kind,
-        data=partial(_written, i18n.language(), write),
+        data=data.exported(
+            frame.title, kind, _rows(frame), partial(_written, i18n.language(), write)
+        ),
         file_name=f"{frame.key}.{kind.lower()}",
         mime=mime,
         key=f"{frame.key}_{kind.lower()}",
         on_click="ignore",
         type="tertiary",
     )
+
+
+def _rows(frame: Frame) -> int:
+    return 0 if frame.table is None else int(frame.table.num_rows)
 
 
 def _written(language: str, write: Callable[[], str | bytes]) -> str | bytes:

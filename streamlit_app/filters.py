@@ -134,8 +134,9 @@ def current() -> Scope:
 
 
 def offered(*dimensions: str) -> tuple[str, ...]:
-    """Leave out those that the settings would have to give values."""
-    return tuple(name for name in dimensions if name not in CONFIGURED or data.names(name))
+    """Leave out those that the settings would have to give values, or that one may not see."""
+    seen = (name for name in dimensions if data.sees_names(name))
+    return tuple(name for name in seen if name not in CONFIGURED or data.names(name))
 
 
 def _chosen() -> Iterator[Filter]:
@@ -354,6 +355,8 @@ def _academic(year: int, month: int) -> Period:
 def _show_names(dimension: str) -> None:
     """Draw the selector of a dimension: the most active names, and any that is typed."""
     known, chosen = data.names(dimension), address.get_all(dimension)
+    if not data.sees_names(dimension):
+        return
     if dimension in CONFIGURED and not known and not chosen:
         return
     options = list(dict.fromkeys((*known[:OFFERED], *chosen)))

@@ -9,7 +9,8 @@ from streamlit.delta_generator import DeltaGenerator
 from streamlit.navigation.page import Page
 
 from clickhouse.errors import QuestionError, WarehouseError
-from streamlit_app import address, asking, data, i18n, places, states, text
+from streamlit_app import access, address, asking, data, i18n, places, states, text, who
+from streamlit_app.access import Viewer
 from streamlit_app.filters import CARRIED, show_filters
 from streamlit_app.i18n import t
 
@@ -18,7 +19,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 def _choose_language() -> None:
     """Find the language of this run, before anything is written."""
-    address.carry("language", texts=[address.LANGUAGE])
+    address.carry("language", texts=[address.LANGUAGE, address.NAMES])
     asked = address.get(address.LANGUAGE)
     st.session_state[i18n.STATE] = i18n.choose(asked, st.context.locale)
 
@@ -43,9 +44,12 @@ def _language_picked() -> None:
     address.put(address.LANGUAGE, i18n.choose(st.session_state["pick_language"], None))
 
 
-def _pages() -> dict[str, list[Page]]:
-    """Make the navigation; what is at / is the first page of all."""
-    first = next(iter(places.SECTIONS.values()))[0]
+def _pages(viewer: Viewer) -> dict[str, list[Page]]:
+    """Make the navigation; what is at / is the first page that the viewer may open.
+
+    Others are there too, so that who opens one by its address is told why it is empty.
+    """
+    first = _first(viewer)
     return {
         t(section) if section else "": [
             st.Page(
@@ -54,24 +58,39 @@ def _pages() -> dict[str, list[Page]]:
                 icon=f":material/{place.icon}:",
                 url_path=place.path,
                 default=place is first,
+                visibility="visible" if who.may_open(viewer, place) else "hidden",
             )
             for place in found
         ]
-        for section, found in places.SECTIONS.items()
+        for section, found in places.sections()
     }
 
 
-def _run(page: Page, sidebar: DeltaGenerator) -> None:
+def _first(viewer: Viewer) -> places.Place:
+    open_to = (place for place in places.known() if who.may_open(viewer, place))
+    return next(open_to, places.TOTALS)
+
+
+def _place(page: Page, viewer: Viewer) -> places.Place:
+    """Tell which page is open: the address of the first one is /."""
+    found = (place for place in places.known() if place.path == page.url_path)
+    return next(found, _first(viewer))
+
+
+def _run(page: Page, place: places.Place, viewer: Viewer, sidebar: DeltaGenerator) -> None:
     try:
         if not data.version():
             states.show_empty()
             return
+        who.hide_in_address()
         with sidebar:
             show_filters()
         if st.session_state.pop(asking.STOPPED, False):
             states.show_stopped()
-        else:
+        elif who.may_open(viewer, place):
             page.run()
+        else:
+            who.show_refused(place)
     except QuestionError as error:
         title = t("This cannot be asked")
         st.error(text.plain(str(error)), title=title, icon=":material/event_busy:")
@@ -87,13 +106,22 @@ def main() -> None:
     st.html(ASSETS / "app.css")
     _choose_language()
     st.logo(ASSETS / "logo.svg", icon_image=ASSETS / "icon.svg", size="large")
-    page = st.navigation(_pages(), position="top")
-    own = next((place.parameters for place in places.every() if place.path == page.url_path), ())
-    address.carry("filters", CARRIED, [address.PERIOD, *own])
-    with st.sidebar:
-        filters = st.container()
+    viewer = access.viewer()
+    page = st.navigation(_pages(viewer), position="top" if viewer.roles else "hidden")
+    place = _place(page, viewer)
+    st.session_state[data.PAGE] = place.path
+    who.take_pending()
+    address.carry("filters", CARRIED, [address.PERIOD, *place.parameters])
+    if not viewer.roles:
         _show_language()
-    _run(page, filters)
+        who.show_door(viewer)
+        return
+    with st.sidebar:
+        who_looks, filters = st.container(), st.container()
+        _show_language()
+    _run(page, place, viewer, filters)
+    with who_looks:
+        who.show_viewer(viewer)
 
 
 main()

@@ -16,7 +16,8 @@ class Place:
     """A page: its file in `views/`, title, icon, and path in the address.
 
     `parameters` are those of its own that the address holds, beside the filters that all share:
-    see `address.get` and `address.put`.
+    see `address.get` and `address.put`. Where there are roles, `is_named` pages are for those who
+    have signed in, `is_public` ones for everybody, if the settings have totals for all.
     """
 
     file: str
@@ -24,12 +25,14 @@ class Place:
     icon: str
     path: str
     parameters: tuple[str, ...] = ()
+    is_named: bool = True
+    is_public: bool = False
 
 
 ENTITY = ("metric", "order", "form")  # what is ranked, from which end, and how it is drawn
 RANKINGS = ("of", "metric", "form")
 
-# The first page of all is at /.
+# The first page of all is at /, and TOTALS where one may open no other.
 SECTIONS: dict[str, tuple[Place, ...]] = {
     "": (Place("overview.py", mark("Overview"), "dashboard", "overview"),),
     mark("Who"): (
@@ -66,7 +69,23 @@ SECTIONS: dict[str, tuple[Place, ...]] = {
 }
 
 
+# Where the settings have totals for everybody.
+TOTALS = Place("totals.py", mark("Totals"), "public", "totals", is_named=False, is_public=True)
+
+
 def every() -> Iterator[Place]:
     """Give all pages, in order."""
     for places in SECTIONS.values():
+        yield from places
+
+
+def sections() -> Iterator[tuple[str, tuple[Place, ...]]]:
+    """Give the sections with their pages, those too that only some roles have."""
+    for section, places in SECTIONS.items():
+        yield section, (*places, TOTALS) if not section else places
+
+
+def known() -> Iterator[Place]:
+    """Give all pages, those too that only some roles have."""
+    for _, places in sections():
         yield from places

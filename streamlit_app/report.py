@@ -16,15 +16,13 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from clickhouse.metrics import METRICS
-from clickhouse.query import Filter, Question, ask
-from streamlit_app import charts, i18n, pictures, shape, text
-from streamlit_app.data import Activity
+from clickhouse.query import Filter
+from streamlit_app import access, charts, data, i18n, pictures, pseudonyms, shape, text, who
 from streamlit_app.figures import FULL
 from streamlit_app.filters import Scope, in_words, newest_day, preset
 from streamlit_app.filters import _span as span
 from streamlit_app.i18n import mark, t
 from streamlit_app.ranking import CLASSES
-from streamlit_app.warehouse import holder
 
 TOP = 10
 CHART_PIXELS = 600  # a page's width, beside the legend
@@ -75,18 +73,13 @@ footer { border-top: 1px solid #dce2ea; margin-top: 2rem; padding-top: .5rem; }
 Answers = Callable[..., list[pa.Table]]
 
 
-def asked_plainly(*questions: Question) -> list[pa.Table]:
-    """Answer questions where there is no page that could show how far they are."""
-    return [ask(holder.get(), question) for question in questions]
-
-
 @dataclass(frozen=True)
 class Report:
     """What a report is asked to tell, and how its questions are answered."""
 
     scope: Scope
     sections: tuple[str, ...] = tuple(SECTIONS)
-    answers: Answers = asked_plainly
+    answers: Answers = data.asked_plainly
 
     @property
     def file_name(self) -> str:
@@ -98,9 +91,7 @@ class Report:
 
 def scope_of(period: str, filters: Sequence[Filter]) -> Scope:
     """Make the scope of a report outside of the app; a period is as the address has it, or all."""
-    [table] = asked_plainly(Question(("jobs",), ("day",)))
-    rows = zip(table.column("day").to_pylist(), table.column("jobs").to_pylist(), strict=True)
-    activity = Activity(tuple(day for day, jobs in rows if jobs))
+    activity = data.activity()
     chosen = preset("" if period == "all" else period, newest_day(activity))
     first, last = span(chosen, activity)
     return Scope(chosen, tuple(filters), first, last)
@@ -155,9 +146,17 @@ def _heading(scope: Scope, jobs: int) -> str:
     return (
         f"<header><h1>{_escaped(t('Use of the computing cluster'))}</h1>"
         f'<p class="scope"><b>{_escaped(scope.days)}</b></p>'
-        f'<p class="scope">{_escaped("  ·  ".join(filters))}</p>'
+        f'<p class="scope">{_escaped("  ·  ".join(filters))}</p>{_whose()}'
         f'<p class="quiet">{_escaped(count)}</p></header>'
     )
+
+
+def _whose() -> str:
+    """Say of whom it tells, where that is not everybody, and that names are replaced."""
+    said = [] if access.viewer().is_admin else [who.whose(access.viewer())]
+    if pseudonyms.are_on():
+        said.append(t("names are replaced by words"))
+    return f'<p class="scope">{_escaped("  ·  ".join(said))}</p>' if said else ""
 
 
 def _footer() -> str:

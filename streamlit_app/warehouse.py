@@ -33,12 +33,18 @@ class Holder:
         """Say which database it is; it is opened on first use."""
         self.close()
         self._settings = settings
-        self._file_state = _state(settings.file)
+        self._file_state = file_state(settings.file)
 
     def use(self, warehouse: Warehouse) -> None:
         """Share a warehouse that is open already."""
         self.configure(warehouse.settings)
         self._warehouse = warehouse
+
+    @property
+    def configured(self) -> Settings:
+        """Give the settings that the process was started with, whether or not it has a database."""
+        with self._lock:
+            return self._started_with()
 
     def get(self) -> Warehouse:
         """Give the open warehouse; raises `WarehouseError` while it cannot be opened."""
@@ -61,7 +67,7 @@ class Holder:
         A server's views are the daemon's to change. A file that cannot be read changes nothing.
         """
         warehouse = self.get()
-        state = _state(warehouse.settings.file)
+        state = file_state(warehouse.settings.file)
         if not warehouse.embedded or state == self._file_state:
             return
         self._file_state = state
@@ -78,20 +84,23 @@ class Holder:
                     opened.close()
             self._reader, self._warehouse, self._failure = None, None, None
 
+    def _started_with(self) -> Settings:
+        if self._settings is None:
+            self._settings = load_settings()
+            self._file_state = file_state(self._settings.file)
+        return self._settings
+
     def _open(self) -> Warehouse:
         if self._failure and time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise self._failure
-        if self._settings is None:
-            self._settings = load_settings()
-            self._file_state = _state(self._settings.file)
         try:
-            return open_warehouse(self._settings)
+            return open_warehouse(self._started_with())
         except WarehouseError as error:
             self._failure, self._failed_at = error, time.monotonic()
             raise
 
 
-def _state(file: Path | None) -> tuple[int, int]:
+def file_state(file: Path | None) -> tuple[int, int]:
     """Tell one content of a file from another, as far as its inode does."""
     try:
         found = file.stat() if file else None

@@ -14,11 +14,10 @@ from clickhouse import records
 from clickhouse.errors import QuestionError
 from clickhouse.fields import FIELDS
 from clickhouse.records import JobKey
-from streamlit_app import address, charts, data, i18n, jobpage, linked, text
+from streamlit_app import address, charts, data, i18n, jobpage, linked, pseudonyms, text
 from streamlit_app.cards import card, draw, nothing, page_header
 from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import cached_per_language, mark, t
-from streamlit_app.warehouse import holder
 
 LIMIT = 200  # jobs of a list
 MOST_TASKS = 5000  # of an array, the longest ones
@@ -72,18 +71,13 @@ def _show_search(scope: Scope) -> None:
             t("Order"), "sort", list(SORTS), lambda name: t(SORTS[name]), width=230
         )
     with st.spinner(t("Looking through the accounting…"), show_time=True):
-        found = _search(repr((scope, find, sort)), data.version(), scope, find, sort)
+        wanted = records.Search(scope.first, scope.last, find, sort, scope.filters)
+        found = data.search_jobs(wanted, LIMIT)
     with card("jobs_list", t("Attempts of jobs"), found.table):
         if not found.table.num_rows:
             nothing(t("No job matches this search and these filters."))
             return
         _list(found)
-
-
-@st.cache_resource(ttl=1800, max_entries=200, show_spinner=False)
-def _search(key: str, at: str, _scope: Scope, _find: str, _sort: str) -> records.Found:
-    wanted = records.Search(_scope.first, _scope.last, _find, _sort, _scope.filters)
-    return records.search(holder.get(), wanted, LIMIT)
 
 
 def _list(found: records.Found) -> None:
@@ -185,7 +179,7 @@ def _show_job(key: JobKey) -> None:
     _back()
     shown = jobpage.number(key)
     page_header(t("Job {number}", number=shown), None)
-    submissions = _submissions(str(key), data.version(), key).to_pylist()
+    submissions = data.of_job(records.submissions, key).to_pylist()
     if not submissions:
         st.info(
             t("Cluster {cluster} has no job of this number.", cluster=text.plain(key.cluster)),
@@ -196,21 +190,11 @@ def _show_job(key: JobKey) -> None:
     if chosen["last_task"] and not key.task:
         _show_array(key, chosen)
         return
-    lines = _lines(str(key), chosen["submitted"], data.version(), key)
+    lines = data.of_job(records.lines_of, key, chosen["submitted"], MOST_LINES)
     if not lines:
         st.info(t("The array has no task of this number."), icon=":material/search_off:")
         return
     _show_attempt(key, lines)
-
-
-@st.cache_resource(ttl=1800, max_entries=200, show_spinner=False)
-def _submissions(name: str, at: str, _key: JobKey) -> pa.Table:
-    return records.submissions(holder.get(), _key)
-
-
-@st.cache_resource(ttl=1800, max_entries=200, show_spinner=False)
-def _lines(name: str, submitted: int, at: str, _key: JobKey) -> list[dict[str, Any]]:
-    return records.lines_of(holder.get(), _key, submitted, MOST_LINES)
 
 
 def _choose_submission(found: Sequence[dict[str, Any]], key: JobKey) -> dict[str, Any]:
@@ -311,17 +295,15 @@ def _with_parallel(line: dict[str, Any], parallel: Sequence[Mapping[str, Any]]) 
     return {**line, "cpu": cpu}
 
 
-@st.cache_resource(ttl=1800, max_entries=200, show_spinner=False)
-def _parallel_class(name: str, submission: int, at: str, _key: JobKey) -> str:
-    warehouse = holder.get()
-    day = records.last_day(warehouse, _key, submission)
-    return records.parallel_class(warehouse, _key, day) if day else ""
+def _parallel_class(key: JobKey, submission: int) -> str:
+    day = data.of_job(records.last_day, key, submission)
+    return str(data.of_job(records.parallel_class, key, day)) if day else ""
 
 
 def _story(key: JobKey, line: Mapping[str, Any]) -> None:
     """Say in sentences what became of it."""
     cluster = key.cluster
-    found = _parallel_class(str(key), line["submission_time"], data.version(), key)
+    found = _parallel_class(key, line["submission_time"])
     what = text.value("parallel_class", found)
     parts = [
         t(
@@ -407,9 +389,11 @@ def _duration(seconds: float | None) -> str:
 def _requests_card(line: Mapping[str, Any]) -> None:
     with card("jobs_requests", t("What it asked for"), None):
         if not line["category"]:
-            nothing(t("The line does not say what it asked for."))
+            hidden = t("Names are hidden, and what it asked for may tell them.")
+            said = t("The line does not say what it asked for.")
+            nothing(hidden if pseudonyms.are_on() else said)
             return
-        found = _requests(line["category"])
+        found = data.requests(line["category"])
         rows = [
             f"| {text.plain(t(FIELDS[name].meaning))} | {text.plain(_amount(name, value))} |"
             for name, value in found.items()
@@ -420,11 +404,6 @@ def _requests_card(line: Mapping[str, Any]) -> None:
         st.code(line["category"], language=None, wrap_lines=True)
 
 
-@st.cache_resource(max_entries=500, show_spinner=False)
-def _requests(category: str) -> dict[str, Any]:
-    return records.requests_of(holder.get(), category)
-
-
 def _amount(name: str, value: float) -> str:
     return text.duration(value) if FIELDS[name].unit == "s" else text.size(value)
 
@@ -432,7 +411,11 @@ def _amount(name: str, value: float) -> str:
 def _place_card(line: Mapping[str, Any]) -> None:
     """Say where the line stands, and show it where the file can be read from here."""
     with card("jobs_place", t("Where the line stands"), None):
-        path = records.file_of(holder.get(), line["cluster"], line["file_id"])
+        if not data.sees_files():
+            nothing(t("Files and their lines are shown to administrators."))
+            _flags(line)
+            return
+        path = data.file_of(line["cluster"], line["file_id"])
         offset = line["offset"]
         said = t("byte {offset}", offset=jobpage.thousands(offset))
         st.markdown(f"{text.plain(path or line['file_id'])}, {said}")
@@ -442,9 +425,13 @@ def _place_card(line: Mapping[str, Any]) -> None:
             st.caption(t("The file cannot be read from here, is compressed, or has moved on."))
         st.caption(t("How each field of it is read:"))
         st.code(f"pychart explain {path or 'FILE'}:{offset}", language="bash")
-        if line["flags"]:
-            flags = ", ".join(text.value("flag", flag) for flag in line["flags"])
-            st.caption(text.plain(t("Unusual about it: {flags}", flags=flags)))
+        _flags(line)
+
+
+def _flags(line: Mapping[str, Any]) -> None:
+    if line["flags"]:
+        flags = ", ".join(text.value("flag", flag) for flag in line["flags"])
+        st.caption(text.plain(t("Unusual about it: {flags}", flags=flags)))
 
 
 def _fields_card(line: Mapping[str, Any]) -> None:
@@ -501,7 +488,8 @@ def _parallel_card(lines: Sequence[Mapping[str, Any]]) -> None:
 
 def _show_array(key: JobKey, submission: Mapping[str, Any]) -> None:
     at = submission["submitted"]
-    campaign, table = _array(str(key), at, data.version(), key)
+    campaign = data.of_job(records.campaign, key, at)
+    table = data.of_job(records.tasks, key, at, MOST_TASKS)
     st.markdown(
         t(
             "{user} submitted the array {name} on {when}.",
@@ -515,15 +503,6 @@ def _show_array(key: JobKey, submission: Mapping[str, Any]) -> None:
     rows = table.to_pylist()
     _tasks_chart(rows, campaign.get("median_wall_seconds"))
     _tasks_table(key, rows)
-
-
-@st.cache_resource(ttl=1800, max_entries=50, show_spinner=False)
-def _array(name: str, at: int, version: str, _key: JobKey) -> tuple[dict[str, Any], pa.Table]:
-    warehouse = holder.get()
-    return (
-        records.campaign(warehouse, _key, at),
-        records.tasks(warehouse, _key, at, MOST_TASKS),
-    )
 
 
 def _array_tiles(found: Mapping[str, Any]) -> None:

@@ -17,7 +17,6 @@ from streamlit_app.cards import COLUMNS, card, draw, nothing, page_header, show_
 from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import mark, t, tn
 from streamlit_app.panels import parts_panel, per_grain
-from streamlit_app.warehouse import holder
 
 NOTHING = mark("Nothing here.")
 FRESHNESS_SECONDS = 5.0  # between two looks at what the daemon says
@@ -32,6 +31,11 @@ TOTALS = {
 def show(scope: Scope) -> None:
     """Draw the page; of the filters, only the cluster applies."""
     page_header(t("Data"), None)
+    if not data.sees_files():
+        _freshness()
+        st.caption(t("Files and their lines are shown to administrators."))
+        _coverage(scope)
+        return
     st.caption(_of_what(scope))
     _freshness()
     names = ("totals", "last_job", "reconciled", "sources", "reasons", "rejects", "flags", "ledger")
@@ -76,7 +80,7 @@ def _in_words(flags: pa.Table) -> pa.Table:
 @st.fragment(run_every=FRESHNESS_SECONDS)
 def _freshness() -> None:
     """Say up to when the data is, as the daemon of this host tells it, and what disturbs it."""
-    settings = holder.get().settings
+    settings = data.settings()
     found = [health.read(settings, cluster) for cluster in health.clusters(settings)]
     for each in found:
         if each is not None and each.state != "stopped":
@@ -84,7 +88,8 @@ def _freshness() -> None:
 
 
 def _say_how(found: health.Health) -> None:
-    for problem in found.problems():
+    # a problem names files
+    for problem in found.problems() if data.sees_files() else []:
         title = t("Loading of {cluster} is disturbed", cluster=text.plain(found.cluster))
         st.error(text.plain(problem), title=title, icon=":material/sync_problem:")
     st.caption(text.plain("  ·  ".join([_up_to(found), *_behind(found)])))

@@ -6,7 +6,7 @@ from functools import partial
 
 import streamlit as st
 
-from streamlit_app import address, i18n, report
+from streamlit_app import address, data, i18n, report
 from streamlit_app.cards import page_header
 from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
@@ -28,7 +28,7 @@ def show(scope: Scope) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.download_button(
             t("Download the report"),
-            data=partial(_written, asked, language),
+            data=data.exported("report", "html", 1, partial(_written, asked, language)),
             file_name=asked.file_name,
             mime="text/html",
             key="report_download",

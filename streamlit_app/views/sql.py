@@ -8,10 +8,9 @@ import streamlit as st
 
 from clickhouse.errors import PychartError
 from clickhouse.running import ABANDONED_SECONDS, MOST_SECONDS, Answer, Running
-from streamlit_app import address, i18n, linked, sqlpage, text
+from streamlit_app import address, data, i18n, linked, pseudonyms, sqlpage, text
 from streamlit_app.cards import page_header
 from streamlit_app.i18n import t
-from streamlit_app.warehouse import holder
 
 ROWS = ("1000", "10000", "100000")
 SHOWN_ROWS = 10_000  # in the page; the downloads have all
@@ -23,11 +22,15 @@ RUNNING, LAST = "sql_running", "sql_last"
 def show() -> None:
     """Draw the page."""
     page_header(t("SQL"), None)
+    if pseudonyms.are_on():
+        said = t("Names are hidden, and a statement would give them as they are.")
+        st.info(said, icon=":material/visibility_off:")
+        return
     st.caption(
         t(
             "One SELECT over the views on the right, for at most {seconds} s."
             " It reads and changes nothing; the filters do not apply here.",
-            seconds=min(MOST_SECONDS, holder.get().settings.query_seconds),
+            seconds=min(MOST_SECONDS, data.settings().query_seconds),
         )
     )
     left, right = st.columns([5, 3], gap="medium")
@@ -73,7 +76,7 @@ def _start() -> None:
     st.session_state["sql_seen"] = address.get("sql")
     asked = address.get("rows")
     try:
-        running = holder.reader().start(statement, int(asked if asked in ROWS else ROWS[0]))
+        running = data.start_statement(statement, int(asked if asked in ROWS else ROWS[0]))
     except PychartError as error:
         st.session_state[LAST] = error
         return
@@ -98,6 +101,7 @@ def _follow(running: Running) -> None:
     if running.done:
         st.session_state.pop(RUNNING)
         st.session_state[LAST] = running.answer or running.error
+        data.statement_ended(running.sql, running.answer.table.num_rows if running.answer else 0)
         _result(st.session_state[LAST])
         return
     _progress()
@@ -141,7 +145,9 @@ def _table(answer: Answer) -> None:
         ):
             st.download_button(
                 kind.upper() if kind == "csv" else "Parquet",
-                data=partial(write, answer.table),
+                data=data.exported(
+                    "sql", kind, answer.table.num_rows, partial(write, answer.table)
+                ),
                 file_name=f"pychart.{kind}",
                 mime=mime,
                 key=f"sql_{kind}",

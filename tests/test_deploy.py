@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import jsonschema
 import pytest
@@ -18,12 +19,14 @@ import yaml
 from packaging.requirements import Requirement
 from pydantic import SecretStr
 
+from clickhouse import policies
 from clickhouse.connection import Warehouse
 from clickhouse.measures import NEAR, TABLES
 from clickhouse.migrate import migrate, views
 from clickhouse.query import Question, ask
 from clickhouse.rollups import refresh
 from clickhouse.running import Reader
+from clickhouse.scope import EVERYTHING
 from clickhouse.settings import MetagroupSettings, Settings
 from ingest.loader import load_file
 from pychart.verify import print_verified
@@ -478,6 +481,34 @@ def test_app_user_is_stopped_at_the_limits(users: Users) -> None:
     assert users.refused("SELECT sleep(1)", {"max_execution_time": 0.1}) == TIMEOUT
     assert users.refused("SELECT number FROM numbers(1000001)") == TOO_MANY_RESULT_ROWS
     assert users.refused("SELECT count() FROM numbers(3000000000)") == TOO_MANY_ROWS
+
+
+def test_analyst_cannot_say_for_whom_a_question_is(users: Users) -> None:
+    """The policies are in a file here: this server has no other place for them."""
+    with Warehouse(users.settings("admin")) as owner:
+        conditions = policies.conditions(owner)
+    filters = "".join(
+        f"<{table}><filter>{escape(condition)}</filter></{table}>"
+        for table, condition in conditions.items()
+    )
+    bound = "".join(
+        f"<pychart_{user}><databases><pychart>{filters}</pychart></databases></pychart_{user}>"
+        for user in ("ingest", "app", "analyst")
+    )
+    assert users.server.config_file
+    file = users.server.config_file.parent / "users.d" / "y-policies.xml"
+    file.write_text(f"<clickhouse><users>{bound}</users></clickhouse>")
+    users.server.restart()
+    sql = "SELECT count() FROM pychart.jobs"
+    for user in ("ingest", "app"):
+        with Warehouse(users.settings(user)) as warehouse:
+            assert warehouse.rows(sql) == [(LINES,)]
+    assert users.ask("analyst", sql) == "0\n"
+    for name, value in (("log_comment", EVERYTHING), ("log_comment", "x"), ("readonly", 0)):
+        refusals = {CONSTRAINT_VIOLATION, READONLY}
+        assert users.refused(sql, {name: value}, "analyst") in refusals
+        assert users.refused(f"{sql} SETTINGS {name} = '{value}'", user="analyst") in refusals
+    file.unlink()
 
 
 def test_users_survive_a_restart(users: Users) -> None:

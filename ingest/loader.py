@@ -345,7 +345,8 @@ class _Loader:
         lines = batch.lines(sent.block)
         for sends_left in reversed(range(SENDS)):
             kept, rejected = self._places(sent.block)
-            missing = [line for line in lines if line.offset not in kept | rejected]
+            there = kept | rejected
+            missing = [line for line in lines if line.offset not in there]
             missing = identity.absent(self.warehouse, self.cluster, self.summary.file_id, missing)
             if not missing:
                 rejects = sum(line.offset in rejected - kept for line in lines)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 
 import uvicorn
 from streamlit import config, net_util
@@ -28,13 +30,17 @@ from streamlit_app.warehouse import holder
 
 LOG = logging.getLogger(__name__)
 SHUTDOWN_SECONDS = 3  # that open pages get to hang up
-SOCKET_BACKLOG = 128
+SOCKET_BACKLOG = 1024  # connections that wait to be taken in
+UNREAD_MILLISECONDS = 60_000  # after which a connection that takes nothing is closed
+UNIX = "unix:"  # before the path of a socket file, in the place of a host
 
 Background = Callable[[Warehouse], AbstractContextManager[None]]
 
 
 def serve(settings: Settings, host: str, port: int, background: Background | None = None) -> None:
     """Serve the app on `host` and `port` until SIGINT or SIGTERM; a port of 0 takes a free one.
+
+    A `host` of `unix:/path` is a socket file, for a proxy on this machine and no other user of it.
 
     `background` is entered with the open warehouse while the app runs. Raises `ConfigError` for an
     address that cannot be had, and `WarehouseError` for an embedded database that cannot be opened;
@@ -45,7 +51,7 @@ def serve(settings: Settings, host: str, port: int, background: Background | Non
     try:
         holder.configure(settings)
         _open_early(needed=background is not None or settings.database.startswith("chdb://"))
-        _configure_streamlit(host, listener.getsockname()[1])
+        _configure_streamlit(host, 0 if host.startswith(UNIX) else listener.getsockname()[1])
         announce = partial(_announce, host, listener)
         app = build_app(background, announce, settings.allowed_hosts)
         server = uvicorn.Server(
@@ -64,10 +70,16 @@ def serve(settings: Settings, host: str, port: int, background: Background | Non
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )
         )
+        # what it says, as an error, of each connection that was refused
+        logging.getLogger("uvicorn.error").addFilter(
+            lambda record: "without completing handshake" not in record.getMessage()
+        )
         with _signals_that_only_stop():
             server.run(sockets=[listener])
     finally:
         listener.close()
+        if host.startswith(UNIX):
+            Path(host.removeprefix(UNIX)).unlink(missing_ok=True)
         holder.close()
 
 
@@ -95,6 +107,8 @@ def _open_early(needed: bool) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if host.startswith(UNIX):
+        return _listen_at(Path(host.removeprefix(UNIX)))
     address = f"{host}:{port}"
     try:
         family, kind, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -103,6 +117,8 @@ def _listen(host: str, port: int) -> socket.socket:
         raise ConfigError(f"{address}: no such address: {error}") from error
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # of whoever asks and then reads no more
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MILLISECONDS)
         listener.bind(resolved)
         listener.listen(SOCKET_BACKLOG)
     except OSError as error:
@@ -115,14 +131,40 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def _listen_at(path: Path) -> socket.socket:
+    """Listen on a socket file, for the owner and the group of it alone."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    before = os.umask(0o117)
+    try:
+        if path.is_socket() and not _is_answered(path):
+            path.unlink()  # of a process that was killed
+        listener.bind(str(path))
+        listener.listen(SOCKET_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"{UNIX}{path}: {error.strerror or error}") from error
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _is_answered(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def _configure_streamlit(host: str, port: int) -> None:
     """Read the config.toml beside main.py, wherever the process was started."""
     config._main_script_path = str(MAIN)  # what `streamlit run` does; there is no public way
-    bootstrap.load_config_options({"server.address": host, "server.port": port})
+    address = {} if host.startswith(UNIX) else {"server.address": host, "server.port": port}
+    bootstrap.load_config_options(address)
     # else a visit from a foreign page makes the server ask the internet for its own address
     net_util._external_ip = "127.0.0.1"
 
 
 def _announce(host: str, listener: socket.socket) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    print(f"PyChartAccounting is ready: http://{shown}:{listener.getsockname()[1]}", flush=True)
+    place = host
+    if not host.startswith(UNIX):
+        shown = f"[{host}]" if ":" in host else host
+        place = f"http://{shown}:{listener.getsockname()[1]}"
+    print(f"PyChartAccounting is ready: {place}", flush=True)

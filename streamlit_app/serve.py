@@ -111,8 +111,10 @@ def _listen(host: str, port: int) -> socket.socket:
         return _listen_at(Path(host.removeprefix(UNIX)))
     address = f"{host}:{port}"
     try:
-        family, kind, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, resolved = found[0]
+        # asyncio sends small pieces at once only where the socket names its protocol
+        listener = socket.socket(family, kind, protocol)
     except (OSError, OverflowError) as error:
         raise ConfigError(f"{address}: no such address: {error}") from error
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Sequence
 from datetime import date
@@ -19,6 +20,7 @@ from clickhouse.query import Filter, Period, Question, ask
 from clickhouse.settings import Settings, load_settings
 from ingest.loader import load_file
 from streamlit_app import calendars, cards, data, filters, places, shape, text
+from streamlit_app.serve import _listen
 from streamlit_app.warehouse import holder
 from tests import helpers
 from tests.app import MAIN, app, charts, paths, texts
@@ -246,6 +248,15 @@ def test_rejected_lines_are_told_with_reason_and_place(opened: Warehouse, tmp_pa
     assert set(rejects["line"]) == {"broken:line", helpers.line(cpu="x").decode()}
     assert set(rejects["file"]) == {str(tmp_path / "accounting")}
     assert "cpu is not a number" in [row["name"] for _, rows in charts(at) for row in rows]
+
+
+def test_small_pieces_are_sent_at_once() -> None:
+    """Else each page waits 40 ms for the browser to say that it has the piece before."""
+    with _listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.setblocking(False)
+            assert accepted.proto == socket.IPPROTO_TCP  # where asyncio sets TCP_NODELAY
 
 
 def test_a_server_that_does_not_answer() -> None:

@@ -12,7 +12,7 @@ import os
 import queue
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +86,12 @@ class SupportsRead(Protocol):
 
 
 class Warehouse:
-    """One open database; safe to use from several threads. Use it as a context manager."""
+    """One open database; safe to use from several threads. Use it as a context manager.
+
+    `coverage` tells of the rollups, where one look at them is for several questions.
+    """
+
+    coverage: Callable[[], Any] | None = None
 
     def __init__(
         self, settings: Settings, *, create: bool = False, read_only: bool = False

@@ -195,6 +195,11 @@ class CoverageOfShards(Coverage):
         return list(united(clipped([*found, *self.doubtful], whole)))
 
 
+def coverage_of(warehouse: Warehouse) -> Coverage:
+    """Give what a question has to know: what the warehouse has been told of, else what is seen."""
+    return warehouse.coverage() if warehouse.coverage else look(warehouse)
+
+
 def look(warehouse: Warehouse) -> Coverage:
     """See which months are made as they should be, and which parts there are."""
     if warehouse.shards:

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from clickhouse.requests import amount_sql
-
 MINUTE, HOUR, DAY = 60, 3600, 86400
 # s, from which the parts of a duration, a wait or a requested time begin, and what they are called
 SPANS = {
@@ -73,11 +71,16 @@ def _number(label: str, sql: str, unit: str = "") -> Dimension:
     return Dimension(label, sql, "UInt32", is_ordered=True, can_lack=True, unit=unit)
 
 
+def span_sql(sql: str) -> str:
+    """Write the shortest duration of the part in which one is, in seconds."""
+    return f"toUInt32(roundDown({sql}, {[*SPANS]}))"
+
+
 def _span(label: str, sql: str) -> Dimension:
     """Make parts of a duration in seconds; a value is the shortest of its part."""
     return Dimension(
         label,
-        f"toUInt32(roundDown({sql}, {[*SPANS]}))",
+        sql,
         "UInt32",
         is_ordered=True,
         can_lack=True,
@@ -103,8 +106,6 @@ def _hour(value: int) -> str:
 def _slots(value: int) -> str:
     return str(value) if value < 2 else f"{value}–{2 * value - 1}"
 
-
-_REQUESTED_TIME = amount_sql("h_rt")
 
 _CALENDAR: Mapping[str, Dimension] = {
     "year": _time(
@@ -168,11 +169,11 @@ DIMENSIONS: dict[str, Dimension] = {
         text=_slots,
     ),
     "duration": _number("Execution time (s)", "toUInt32(wall_seconds)", "s"),
-    "duration_from": _span("Execution time, from", "wall_seconds"),
+    "duration_from": _span("Execution time, from", span_sql("wall_seconds")),
     "wait": _number("Wait (s)", "toUInt32(wait_seconds)", "s"),
-    "wait_from": _span("Wait, from", "wait_seconds"),
-    "requested_time": _number("Requested time, h_rt (s)", f"toUInt32({_REQUESTED_TIME})", "s"),
-    "requested_time_from": _span("Requested time, h_rt, from", _REQUESTED_TIME),
+    "wait_from": _span("Wait, from", span_sql("wait_seconds")),
+    "requested_time": _number("Requested time, h_rt (s)", "toUInt32(requested_time)", "s"),
+    "requested_time_from": _span("Requested time, h_rt, from", "requested_time_from"),
     "outcome": Dimension("Outcome", "outcome"),
     "failed": Dimension("Code in failed", "failed", "UInt32"),
     "exit_status": Dimension("Exit status", "exit_status", "UInt32"),

@@ -43,6 +43,12 @@ def _extremes(name: str, sql: str, counted: str) -> dict[str, Measure]:
     }
 
 
+# What a job asked for, where it did: bytes for all of its slots, and s.
+_ASKS_MEMORY = "is_executed AND ifNull(requested_memory, 0) > 0"
+_ASKS_TIME = "is_executed AND ifNull(requested_time, 0) > 0"
+_ASKS_RUN = f"{_ASKS_TIME} AND wall_seconds IS NOT NULL"
+
+
 # No name of these is a column of `lines`: one word never means two things in a query.
 MEASURES: dict[str, Measure] = {
     "line_count": _count("1"),
@@ -65,7 +71,20 @@ MEASURES: dict[str, Measure] = {
     "vmem_max": Measure("Float64", "toFloat64(maxvmem)", "max", "jobs"),
     "rss": _total("if(is_executed, ru_maxrss, 0)"),  # KiB
     "rss_max": Measure("Float64", "toFloat64(ru_maxrss)", "max", "jobs"),
+    "memory_asks": _count(_ASKS_MEMORY),
+    "memory_asked": _total(f"if({_ASKS_MEMORY}, requested_memory, 0)"),  # bytes
+    "memory_used": _total(f"if({_ASKS_MEMORY}, maxvmem, 0)"),  # bytes
+    "time_asks": _count(_ASKS_TIME),
+    "time_asked": _total(f"if({_ASKS_TIME}, requested_time, 0)"),  # s
+    "run_asks": _count(_ASKS_RUN),  # of jobs with a known duration
+    "run_asked": _total(f"if({_ASKS_RUN}, requested_time, 0)"),  # s
+    "run_used": _total(f"if({_ASKS_RUN}, wall_seconds, 0)"),  # s
 }
+ASKS = tuple(MEASURES)[-8:]
+# What is kept of lines in parts for which the rest is hardly asked.
+FEW = (
+    "line_count", "attempts", "jobs", "runs", "run_time", "core_time", "waits", "wait_time",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -152,22 +171,27 @@ KEYS: dict[str, str] = {
     "flags": "UInt32",
     "node_spread": "UInt8",
     "hostname": "LowCardinality(String)",
+    "exit_status": "UInt32",
+    "submission_weekday": "Nullable(UInt8)",
+    "submission_hour": "Nullable(UInt8)",
+    "requested_time_from": "Nullable(UInt32)",
 }
 # What metrics and dimensions may need beyond these, which only the lines have.
 LINE_COLUMNS = frozenset(
     {
         "job_name", "job_number", "task_number", "time", "submission_time", "start_time",
-        "end_time", "exit_status", "priority", "category", "is_attempt", "is_executed",
-        "wall_seconds", "wait_seconds", "core_seconds", "maxvmem", "ru_maxrss", "layout",
-        "hour", "submission_hour", "submission_weekday", "start_day", "start_us",
+        "end_time", "priority", "category", "is_attempt", "is_executed", "wall_seconds",
+        "wait_seconds", "core_seconds", "maxvmem", "ru_maxrss", "layout", "hour", "start_day",
+        "start_us", "requested_time", "requested_memory",
     }
 )  # fmt: skip
-JOB_KEYS = tuple(key for key in KEYS if key != "hostname")
-NODE_KEYS = ("cluster", "qname", "hostname", "owner", "group", "project", "flags")
-
-
+JOB_KEYS = tuple(KEYS)[: tuple(KEYS).index("hostname")]
+NODE_KEYS = ("cluster", "qname", "hostname", "owner", "group", "project", "flags", "outcome")
+WHOSE_KEYS = ("cluster", "qname", "owner", "group", "project")
+HOUR_KEYS = ("submission_weekday", "submission_hour")
 VALUE_KEYS = (
     "cluster", "owner", "group", "project", "qname", "granted_pe", "slots", "node_spread",
+    "requested_time_from",
 )  # fmt: skip
 ROWS_PER_MARK = 256  # of values, which are long rows
 
@@ -177,51 +201,78 @@ class Cube:
     """A rollup: a row for each `grain` and combination of keys that occurs.
 
     It holds measures or, `of_values`, of each quantity the values that occur, in order, and how
-    many lines have each: two arrays.
+    many lines have each: two arrays. `kept` names the measures or quantities, where not all.
     """
 
     name: str
     grain: str  # day or month, of which `day` is the first
     keys: tuple[str, ...]
     of_values: bool = False
+    kept: tuple[str, ...] = ()
+
+    @property
+    def amounts(self) -> tuple[str, ...]:
+        """The measures or quantities that it holds."""
+        return self.kept or tuple(QUANTITIES if self.of_values else MEASURES)
+
+    def has_all_of(self, other: Cube) -> bool:
+        """Tell whether the other one can be made of this."""
+        return (
+            self.of_values == other.of_values
+            and {*other.keys} <= {*self.keys}
+            and {*other.amounts} <= {*self.amounts}
+            and self.grain in ("day", other.grain)
+        )
 
     @property
     def columns(self) -> frozenset[str]:
         """What a question may need and this rollup can give."""
-        return frozenset({"day", *self.keys, *(VALUES if self.of_values else MEASURES)})
+        return frozenset({"day", *self.keys, *self.values_of_rows, *self.measures})
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """The measures that it holds."""
+        return () if self.of_values else self.amounts
+
+    @property
+    def values_of_rows(self) -> tuple[str, ...]:
+        """The columns with values and with their weights that its rows can be taken apart into."""
+        names = self.amounts if self.of_values else ()
+        return tuple(f"{name}_{each}" for name in names for each in ("value", "weight"))
 
     @property
     def create_sql(self) -> str:
         """The statement that makes the table."""
         columns = {"build": "UInt64", "day": "Date"} | {key: KEYS[key] for key in self.keys}
-        for name in QUANTITIES if self.of_values else ():
+        for name in self.amounts if self.of_values else ():
             columns |= {f"{name}_values": "Array(Float32)", f"{name}_weights": "Array(UInt32)"}
-        if not self.of_values:
-            columns |= {name: measure.type for name, measure in MEASURES.items()}
+        columns |= {name: MEASURES[name].type for name in self.measures}
         order = ", ".join(f"`{key}`" for key in ("build", "day", *self.keys))
+        rows = f", index_granularity = {ROWS_PER_MARK}" if self.of_values else ""
         return (
             f"CREATE TABLE IF NOT EXISTS {self.name}"
             f" ({', '.join(f'`{name}` {kind}' for name, kind in columns.items())})"
             f" ENGINE = MergeTree PARTITION BY intDiv(build, {MONTHS_PER_REFRESH})"
-            f" ORDER BY ({order})"
-            + (f" SETTINGS index_granularity = {ROWS_PER_MARK}" if self.of_values else "")
+            f" ORDER BY ({order}) SETTINGS allow_nullable_key = 1{rows}"
         )
 
     def joined_sql(self, columns: Collection[str]) -> str:
         """Write what makes rows with these columns of the arrays of a row; '' if it has none."""
-        names = [f"{name}_{each}" for name in QUANTITIES for each in ("value", "weight")]
-        arrays = [f"{name}s AS {name}" for name in names if name in columns]
+        arrays = [f"{name}s AS {name}" for name in self.values_of_rows if name in columns]
         # LEFT: what has no value is a part of the answer too
-        return f" LEFT ARRAY JOIN {', '.join(arrays)}" if self.of_values and arrays else ""
+        return f" LEFT ARRAY JOIN {', '.join(arrays)}" if arrays else ""
 
 
 # Questions take the first that has what they need: the smallest comes first.
 CUBES = (
     Cube("cube_months", "month", JOB_KEYS),
-    Cube("node_months", "month", NODE_KEYS),
+    Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW),
+    Cube("request_months", "month", (*WHOSE_KEYS, "requested_time_from"), kept=(*FEW, *ASKS)),
+    Cube("hour_months", "month", ("cluster", "qname", *HOUR_KEYS), kept=FEW),
+    Cube("user_hour_months", "month", (*WHOSE_KEYS, *HOUR_KEYS), kept=FEW),
+    Cube("node_months", "month", NODE_KEYS, kept=tuple(MEASURES)[: -len(ASKS)]),
 )
 DAYS = Cube("cube_days", "day", JOB_KEYS)
-ALL_VALUES = Cube("value_months", "month", VALUE_KEYS, of_values=True)
 VALUE_CUBES = (
     Cube(
         "queue_value_months",
@@ -229,10 +280,18 @@ VALUE_CUBES = (
         ("cluster", "qname", "granted_pe", "slots", "node_spread"),
         of_values=True,
     ),
+    Cube(
+        "request_value_months",
+        "month",
+        ("cluster", "qname", "requested_time_from"),
+        of_values=True,
+        kept=("wait",),
+    ),
     Cube("user_value_months", "month", ("cluster", "owner", "group", "project"), of_values=True),
-    ALL_VALUES,
+    Cube("value_months", "month", VALUE_KEYS, of_values=True),
 )
-TABLES = (*CUBES, DAYS, *VALUE_CUBES)
+# In the order in which they are made: what others are made of comes first.
+TABLES = (DAYS, *reversed(CUBES), *reversed(VALUE_CUBES))
 
 
 @dataclass(frozen=True)
@@ -251,6 +310,7 @@ class Scratch:
 
 
 NEAR = Scratch()
+STORED: tuple[Cube | Scratch, ...] = (*TABLES, NEAR)
 
 
 def definition() -> str:

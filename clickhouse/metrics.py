@@ -11,7 +11,6 @@ from typing import Literal
 
 from clickhouse.codes import FLAGS
 from clickhouse.measures import values_of
-from clickhouse.requests import amount_sql
 
 GIB = 1024**3
 KIB_PER_GIB = 1024**2
@@ -113,11 +112,8 @@ _HAS_MAXVMEM = f"is_executed AND {_VMEM}"
 _HAS_MAXRSS = f"is_executed AND {_RSS}"
 _MEASURED = _lacks("reserved usage")
 _HAS_SLOTS = "is_executed AND slots > 0"
-_H_RT, _H_VMEM = amount_sql("h_rt"), amount_sql("h_vmem")
-_ASKED_TIME = f"({_H_RT} > 0)"
-_ASKED_MEMORY = f"({_H_VMEM} > 0 AND slots > 0)"
-_REQUESTED_TIME = f"ifNull({_H_RT}, 0) * jobs"
-_REQUESTED_MEMORY = f"ifNull({_H_VMEM}, 0) * slots * jobs"
+_ASKED_TIME = "is_executed AND requested_time > 0"
+_ASKED_MEMORY = "is_executed AND requested_memory > 0"
 _JOB = "job_number, task_number, submission_time"
 _DAYS_OF = "the days of the period, or of its part in a split by time"
 
@@ -128,6 +124,10 @@ _ROWS = {
     "is_executed": "sum(jobs)",
     "is_executed AND wall_seconds IS NOT NULL": "sum(runs)",
     "is_executed AND wait_seconds IS NOT NULL": "sum(waits)",
+    _ASKED_TIME: "sum(time_asks)",
+    f"{_ASKED_TIME} AND wall_seconds IS NOT NULL": "sum(run_asks)",
+    _ASKED_MEMORY: "sum(memory_asks)",
+    f"{_ASKED_MEMORY} AND {_VMEM}": f"sumIf(memory_asks, {_VMEM})",
     **{
         f"is_executed AND {condition}": f"sumIf(jobs, {condition})"
         for condition in (
@@ -136,10 +136,6 @@ _ROWS = {
             _MEASURED,
             "task_number > 0",
             "slots > 0",
-            _ASKED_TIME,
-            f"{_ASKED_TIME} AND wall_seconds IS NOT NULL",
-            _ASKED_MEMORY,
-            f"{_ASKED_MEMORY} AND {_VMEM}",
         )
     },
 }
@@ -304,33 +300,30 @@ METRICS: dict[str, Metric] = {
     "requested_memory_avg": Metric(
         "Requested memory, average",
         "GiB",
-        f"sumIf({_REQUESTED_MEMORY}, {_ASKED_MEMORY})"
-        f" / nullIf(sumIf(jobs, {_ASKED_MEMORY}), 0) / {GIB}",
+        f"sum(memory_asked) / nullIf(sum(memory_asks), 0) / {GIB}",
         "mean of h_vmem × slots, of jobs that asked for it",
-        f"is_executed AND {_ASKED_MEMORY}",
+        _ASKED_MEMORY,
     ),
     "requested_memory_unused": Metric(
         "Requested memory, unused",
         "%",
-        f"100 - 100 * sumIf(vmem, {_ASKED_MEMORY} AND {_VMEM})"
-        f" / nullIf(sumIf({_REQUESTED_MEMORY}, {_ASKED_MEMORY} AND {_VMEM}), 0)",
+        f"100 - 100 * sumIf(memory_used, {_VMEM}) / nullIf(sumIf(memory_asked, {_VMEM}), 0)",
         "1 − maxvmem ÷ (h_vmem × slots), of jobs that have both",
-        f"is_executed AND {_ASKED_MEMORY} AND {_VMEM}",
+        f"{_ASKED_MEMORY} AND {_VMEM}",
     ),
     "requested_time_avg": Metric(
         "Requested time, average",
         "s",
-        f"sumIf({_REQUESTED_TIME}, {_ASKED_TIME}) / nullIf(sumIf(jobs, {_ASKED_TIME}), 0)",
+        "sum(time_asked) / nullIf(sum(time_asks), 0)",
         "mean of h_rt, of jobs that asked for it",
-        f"is_executed AND {_ASKED_TIME}",
+        _ASKED_TIME,
     ),
     "requested_time_unused": Metric(
         "Requested time, unused",
         "%",
-        f"100 - 100 * sumIf(run_time, {_ASKED_TIME} AND runs > 0)"
-        f" / nullIf(sumIf({_REQUESTED_TIME}, {_ASKED_TIME} AND runs > 0), 0)",
+        "100 - 100 * sum(run_used) / nullIf(sum(run_asked), 0)",
         "1 − execution time ÷ h_rt, of jobs that have both",
-        f"is_executed AND {_ASKED_TIME} AND wall_seconds IS NOT NULL",
+        f"{_ASKED_TIME} AND wall_seconds IS NOT NULL",
     ),
     **_spread("duration", "run", "runs", "wall_seconds", "Execution time"),
     **_spread("wait", "wait", "waits", "wait_seconds", "Wait"),

@@ -14,7 +14,7 @@ from clickhouse.coverage import (
     Coverage,
     Days,
     clipped,
-    look,
+    coverage_of,
     next_month,
     seconds,
     united,
@@ -133,7 +133,7 @@ class Path:
 
 def choose(warehouse: Warehouse, need: Need) -> Path:
     """Take the smallest rollups that have what is needed, and lines where they are behind."""
-    coverage = look(warehouse)
+    coverage = coverage_of(warehouse)
     sources = [_source(dict(coverage.derived), part) for part in need.parts()]
     known = [source for source in sources if source]
     if not coverage.origin or len(known) < len(sources):
@@ -141,6 +141,12 @@ def choose(warehouse: Warehouse, need: Need) -> Path:
     if "node_spread" in need.behind(dict(coverage.derived)):
         coverage = doubting_attempts(warehouse, coverage)
     return _union(warehouse, coverage, need, known)
+
+
+def has_rollups(warehouse: Warehouse, need: Need) -> bool:
+    """Tell whether there are rollups that have what is needed, whether they are behind or not."""
+    derived = dict(coverage_of(warehouse).derived)
+    return all(_source(derived, part) for part in need.parts())
 
 
 def _kind(text: str) -> str:
@@ -164,7 +170,7 @@ def _source(derived: Derived, need: Need) -> Source | None:
 
 def from_lines(warehouse: Warehouse, need: Need) -> Path:
     """Take everything from the lines."""
-    return _of_lines(warehouse, look(warehouse), need)
+    return _of_lines(warehouse, coverage_of(warehouse), need)
 
 
 def _cells(coverage: Coverage, need: Need, *, by_month: bool, by_day: bool) -> Cells:

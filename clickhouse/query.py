@@ -23,14 +23,16 @@ from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
+from clickhouse.paths import has_rollups as rollups_have
 from clickhouse.question import LACKING, Filter, Period, Question, known, typed_values
+from clickhouse.rowset import EAGER
 from clickhouse.scope import Scope, refuse_personal, settings_of
 from clickhouse.spread import spread_lines
 
-__all__ = ["Explained", "Filter", "Period", "Question", "ask", "explain", "to_sql", "values"]
-
-# Evaluating an argument only where it is needed copies the columns first: sums take a third longer.
-EAGER = " SETTINGS short_circuit_function_evaluation = 'disable'"
+__all__ = [
+    "Explained", "Filter", "Period", "Question", "ask", "explain", "has_rollups", "to_sql",
+    "values",
+]  # fmt: skip
 
 
 def ask(warehouse: Warehouse, question: Question) -> pa.Table:
@@ -79,6 +81,13 @@ def explain(warehouse: Warehouse, question: Question) -> Explained:
     return Explained(path.tables, found["rows_read"], found["bytes_read"], seconds, sql)
 
 
+def has_rollups(warehouse: Warehouse, question: Question) -> bool:
+    """Tell whether rollups can answer a question: it is quick then, however long the period."""
+    if question.exact or question.booked == "spread":
+        return False
+    return rollups_have(warehouse, _need(question, {})[0])
+
+
 def values(
     warehouse: Warehouse,
     dimension: str,
@@ -107,10 +116,8 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
     """Write the SQL of a question, the values for its parameters, and where its rows are from."""
     question.check()
     parameters: dict[str, Any] = {}
-    of_rows, of_parts = _conditions(question, parameters)
-    texts = _texts(question.dimensions, [sql for sql, _ in _figures(question)])
-    start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
-    path = _path(warehouse, question, Need((*texts, *of_parts), tuple(of_rows), start, end))
+    need, of_parts = _need(question, parameters)
+    path = _path(warehouse, question, need)
     rows = _rows(path, question.dimensions)
     is_kept = _is_kept(question, rows, of_parts, parameters)
     if is_kept and not question.other:
@@ -118,7 +125,7 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
     sql = _select(question, rows, of_parts, is_kept if question.other else "")
     if question.limit is not None and not is_kept:
         sql += f" LIMIT {_bind(question.limit, 'UInt32', parameters)}"
-    if any("{first:Date}" in text for text in texts):
+    if any("{first:Date}" in text for text in need.texts):
         parameters |= _span(warehouse, question.period)
     return sql + EAGER, parameters | path.parameters, path
 
@@ -152,6 +159,14 @@ def grouped_sql(
     if keys:
         sql += f" GROUP BY {', '.join(keys)} ORDER BY {order}"
     return sql + EAGER, parameters | path.parameters, path.tables
+
+
+def _need(question: Question, parameters: dict[str, Any]) -> tuple[Need, list[str]]:
+    """Say what rows a question takes, and which conditions its parts have to meet."""
+    of_rows, of_parts = _conditions(question, parameters)
+    texts = _texts(question.dimensions, [sql for sql, _ in _figures(question)])
+    start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
+    return Need((*texts, *of_parts), tuple(of_rows), start, end), of_parts
 
 
 def _path(warehouse: Warehouse, question: Question, need: Need) -> Path:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from clickhouse.attempts import multi_node_lines, reach
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import DAY, look, seconds
+from clickhouse.coverage import DAY, coverage_of, seconds
 from clickhouse.errors import QuestionError
 from clickhouse.paths import FIRST_DAY, LAST_DAY, Need, from_lines
 from clickhouse.query import Filter, Question, _conditions, of_scope
@@ -172,7 +172,7 @@ def _rows(
         return f"SELECT {', '.join(columns)} FROM lines WHERE {_all(conditions)}"
     low, high = max(days[0] - DAY, FIRST_DAY), min(days[1] + 2 * DAY, LAST_DAY)
     near = multi_node_lines(*reach(warehouse, seconds(low), seconds(high)))
-    derived = dict(look(warehouse).derived)
+    derived = dict(coverage_of(warehouse).derived)
     if warehouse.shards is None:
         return of_near_lines(derived, columns, conditions, near)
     rows = warehouse.shards.rows(of_near_lines(derived, ["*"], conditions, near))

@@ -30,19 +30,15 @@ from clickhouse.coverage import (
 from clickhouse.errors import WarehouseError
 from clickhouse.hosts import on_each, opened
 from clickhouse.measures import (
-    ALL_VALUES,
-    CUBES,
-    DAYS,
     MEASURES,
     MONTHS_PER_REFRESH,
     NEAR,
     QUANTITIES,
+    STORED,
     TABLES,
-    VALUE_CUBES,
-    VALUES,
     Cube,
 )
-from clickhouse.rowset import of_lines, of_near_lines
+from clickhouse.rowset import EAGER, of_lines, of_near_lines
 from clickhouse.shards import Shards
 
 log = logging.getLogger(__name__)
@@ -107,13 +103,15 @@ def _create_tables(warehouse: Warehouse) -> None:
     found = warehouse.rows(
         "SELECT name, comment FROM system.tables"
         " WHERE database = currentDatabase() AND name IN {names:Array(String)}",
-        {"names": [table.name for table in (*TABLES, NEAR)]},
+        {"names": [table.name for table in STORED]},
     )
     comments = {str(name): str(comment) for name, comment in found}
-    for table in (*TABLES, NEAR):
+    for table in STORED:
         made_by = hashlib.sha256(table.create_sql.encode()).hexdigest()
         if comments.get(table.name) == made_by:
             continue
+        # else what another version has named would count as made, once that version is back
+        warehouse.command("TRUNCATE TABLE rollup_months")
         warehouse.command(f"DROP TABLE IF EXISTS {table.name} SYNC")
         warehouse.command(f"{table.create_sql} COMMENT '{made_by}'")
 
@@ -130,16 +128,12 @@ def _build(warehouse: Warehouse, months: list[date]) -> None:
     number = _refresh_number()
     seen = look(warehouse)
     _insert_near_lines(warehouse, number, months)
-    _insert_from_lines(warehouse, DAYS, number, months)
-    for cube in CUBES:
-        if set(cube.keys) <= set(DAYS.keys):
-            _insert_from_days(warehouse, cube, number)
+    for place, cube in enumerate(TABLES):
+        larger = next((each for each in TABLES[:place] if each.has_all_of(cube)), None)
+        if larger:
+            _insert_from_cube(warehouse, cube, number, larger)
         else:
             _insert_from_lines(warehouse, cube, number, months)
-    _insert_from_lines(warehouse, ALL_VALUES, number, months)
-    for cube in VALUE_CUBES:
-        if cube is not ALL_VALUES:
-            _insert_from_values(warehouse, cube, number)
     if time.monotonic() - began > KEPT_SECONDS / 2:
         raise WarehouseError(f"rollups of {months[0].year}: too slow, they could be dropped")
     _name(warehouse, number, months, seen)
@@ -190,7 +184,7 @@ def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int, months: li
         f"time BETWEEN {low} AND {high}",
         f"toStartOfMonth(day) IN ({', '.join(repr(str(month)) for month in months)})",
     ]
-    columns = ["day", *cube.keys, *(VALUES if cube.of_values else MEASURES)]
+    columns = ["day", *cube.keys, *cube.measures, *cube.values_of_rows]
     rows = of_lines(columns, conditions)
     if "node_spread" in cube.keys:
         near = f"SELECT record_id FROM {NEAR.name} WHERE {_of_refresh(number)}"
@@ -199,15 +193,10 @@ def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int, months: li
     _insert(warehouse, cube, number, grain, rows)
 
 
-def _insert_from_days(warehouse: Warehouse, cube: Cube, number: int) -> None:
-    columns = ", ".join(f"`{name}`" for name in ("day", *cube.keys, *MEASURES))
-    rows = f"SELECT {columns} FROM {DAYS.name} WHERE {_of_refresh(number)}"
-    _insert(warehouse, cube, number, "toStartOfMonth(day)", rows)
-
-
-def _insert_from_values(warehouse: Warehouse, cube: Cube, number: int) -> None:
-    rows = f"SELECT * FROM {ALL_VALUES.name} WHERE {_of_refresh(number)}"
-    _insert(warehouse, cube, number, "day", rows, _sorted_again)
+def _insert_from_cube(warehouse: Warehouse, cube: Cube, number: int, larger: Cube) -> None:
+    rows = f"SELECT * FROM {larger.name} WHERE {_of_refresh(number)}"
+    grain = "toStartOfMonth(day)" if larger.grain == "day" else "day"
+    _insert(warehouse, cube, number, grain, rows, _sorted_again)
 
 
 def _of_refresh(number: int) -> str:
@@ -223,11 +212,10 @@ def _insert(
     rows: str,
     sorted_values: Callable[[str], str] | None = None,
 ) -> None:
-    """Make a cube of rows: lines or measures, or values that `sorted_values` puts in order."""
+    """Make a cube of rows: lines or another cube's, whose values `sorted_values` puts in order."""
     keys = ", ".join(f"`{key}`" for key in cube.keys)
-    taken = {name: _merged(name) for name in MEASURES}
-    if cube.of_values:
-        taken = {name: (sorted_values or _sorted)(name) for name in QUANTITIES}
+    take = (sorted_values or _sorted) if cube.of_values else _merged
+    taken = {name: take(name) for name in cube.amounts}
     grouped = (
         f"SELECT {number * MONTHS_PER_REFRESH} + (toYear(its_day) - 1970) * 12 + toMonth(its_day)"
         f" AS its_build, {grain} AS its_day, {keys},"
@@ -239,7 +227,7 @@ def _insert(
         columns = [_counted(name) for name in columns]
     warehouse.command(
         f"INSERT INTO {cube.name} SELECT its_build, its_day, {keys}, {', '.join(columns)}"
-        f" FROM ({grouped})"
+        f" FROM ({grouped}){EAGER}"
     )
 
 
@@ -294,7 +282,7 @@ def _drop_unnamed(warehouse: Warehouse, after_seconds: float = KEPT_SECONDS) -> 
         " AND table IN {tables:Array(String)} AND active"
         f" AND toUInt64OrZero(partition) < {{oldest:UInt64}}"
         f" AND toUInt64OrZero(partition) NOT IN ({named})",
-        {"tables": [table.name for table in (*TABLES, NEAR)], "oldest": oldest},
+        {"tables": [table.name for table in STORED], "oldest": oldest},
     )
     for table, partition in found:
         warehouse.command(f"ALTER TABLE {table} DROP PARTITION {int(partition)}")

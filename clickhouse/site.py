@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 
 from clickhouse import codes
 from clickhouse.attempts import multi_node_lines
-from clickhouse.requests import LAMBDAS
+from clickhouse.dimensions import span_sql
+from clickhouse.requests import LAMBDAS, amount_sql
 from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings
 
 WORD_BITS = 64
@@ -30,6 +31,9 @@ def pieces(settings: Settings) -> dict[str, str]:
         "hour": _local("toHour(time, {zone})", settings),
         "start_day": _local("toDate(start_time, {zone})", settings),
         "submission_hour": _submitted("toHour(submission_time, {zone})", settings),
+        "requested_time": amount_sql("h_rt"),
+        "requested_memory": f"{amount_sql('h_vmem')} * slots",
+        "requested_time_from": span_sql("requested_time"),
         "submission_weekday": _submitted("toDayOfWeek(submission_time, 0, {zone})", settings),
         "multi_node_lines": multi_node_lines(),
         "node_spread": node_spread_sql(),

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import date
 
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import DAY, day_of, look, seconds
+from clickhouse.coverage import DAY, coverage_of, day_of, seconds
 from clickhouse.errors import WarehouseError
 from clickhouse.paths import NO_DAY, Need, Path, from_lines
 from clickhouse.rowset import words
@@ -26,7 +26,7 @@ RAN = "is_executed AND wall_seconds IS NOT NULL"
 
 def spread_lines(warehouse: Warehouse, need: Need) -> Path:
     """Take a row for each day on which a line ran in the period, with its wall and core seconds."""
-    derived = dict(look(warehouse).derived)
+    derived = dict(coverage_of(warehouse).derived)
     if "time" not in derived:
         raise WarehouseError("wall time cannot be spread before `pychart migrate`")
     of_days = [each for each in need.conditions if words([each]) & OF_DAY]

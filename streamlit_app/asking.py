@@ -9,14 +9,18 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import Any, cast
 
 import pyarrow as pa
 import streamlit as st
 
 from clickhouse.connection import EMBEDDED_CLIENTS, Warehouse
+from clickhouse.coverage import Coverage, look
+from clickhouse.distributions import Asked as Distribution
+from clickhouse.distributions import distribution
 from clickhouse.errors import WarehouseError
-from clickhouse.query import Question, ask
+from clickhouse.query import Question, ask, has_rollups
 from streamlit_app import i18n
 from streamlit_app.i18n import t
 from streamlit_app.warehouse import holder
@@ -25,19 +29,25 @@ LOG = logging.getLogger(__name__)
 ANSWER_SECONDS = 1800  # then asked again, though nothing was loaded
 MOST_ANSWERS = 2000  # that are kept
 PATIENCE_SECONDS = 0.7  # after which a reader is told that it takes a while
+COVERAGE_SECONDS = 10.0  # for which a page's questions go by one look at the rollups
 LOOK_SECONDS = 0.25  # between two looks; then Streamlit can end the run of the script
 STOPPED = "question_stopped"  # of the session state, from the button to the next run
 
-Ask = Callable[[Warehouse, Question], pa.Table]
+Asked = Question | Distribution
+Ask = Callable[[Warehouse, Asked], pa.Table]
 
 pool = ThreadPoolExecutor(EMBEDDED_CLIENTS, thread_name_prefix="question")
+
+
+def _ask(warehouse: Warehouse, asked: Asked) -> pa.Table:
+    return ask(warehouse, asked) if isinstance(asked, Question) else distribution(warehouse, asked)
 
 
 class _Marked:
     """A warehouse whose questions bear a mark, by which they can be stopped."""
 
-    def __init__(self, warehouse: Warehouse, mark: str) -> None:
-        self._warehouse, self._mark = warehouse, mark
+    def __init__(self, warehouse: Warehouse, mark: str, coverage: Callable[[], Coverage]) -> None:
+        self._warehouse, self._mark, self.coverage = warehouse, mark, coverage
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a warehouse has
         return getattr(self._warehouse, name)
@@ -53,15 +63,35 @@ class _Marked:
         return self._warehouse.arrow(marked, parameters, own | dict(settings or {}))
 
 
+class Looks:
+    """What the rollups cover, looked up once for the questions of a page."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._found: tuple[str, float, Coverage] | None = None
+
+    def coverage(self, at: str) -> Coverage:
+        """Tell it for a state of the database: what is seen later than that has all of it."""
+        with self._lock:
+            now = time.monotonic()
+            if self._found and self._found[0] == at and now - self._found[1] < COVERAGE_SECONDS:
+                return self._found[2]
+            seen = look(holder.get())
+            self._found = (at, now, seen)
+            return seen
+
+
 class Run:
     """One question, as it is asked; `waiting` is how many sessions want the answer."""
 
-    def __init__(self, key: tuple[str, str], question: Question, ask: Ask) -> None:
+    def __init__(
+        self, key: tuple[str, str], asked: Asked, ask: Ask, coverage: Callable[[], Coverage]
+    ) -> None:
         self.key = key
         self.waiting = 0
         self.began = time.monotonic()
         self._mark = uuid.uuid4().hex
-        self.future: Future[pa.Table] = pool.submit(self._answer, question, ask)
+        self.future: Future[pa.Table] = pool.submit(self._answer, asked, ask, coverage)
 
     @property
     def is_stale(self) -> bool:
@@ -75,8 +105,8 @@ class Run:
         if not self.future.cancel():
             threading.Thread(target=self._kill, name="stop-question", daemon=True).start()
 
-    def _answer(self, question: Question, ask: Ask) -> pa.Table:
-        return ask(cast(Warehouse, _Marked(holder.get(), self._mark)), question)
+    def _answer(self, asked: Asked, ask: Ask, coverage: Callable[[], Coverage]) -> pa.Table:
+        return ask(cast(Warehouse, _Marked(holder.get(), self._mark, coverage)), asked)
 
     def _kill(self) -> None:
         try:
@@ -88,18 +118,20 @@ class Run:
 class Answers:
     """The questions that run, and the answers of those that did, the latest ones."""
 
-    def __init__(self, ask: Ask = ask) -> None:
+    def __init__(self, ask: Ask = _ask) -> None:
         self._ask = ask
         self._lock = threading.Lock()
+        self.looks = Looks()
         self._runs: OrderedDict[tuple[str, str], Run] = OrderedDict()
 
-    def join(self, question: Question, at: str) -> Run:
+    def join(self, asked: Asked, at: str) -> Run:
         """Ask, or wait with those who asked already; each `join` is followed by a `leave`."""
-        key = (repr(question), at)
+        key = (repr(asked), at)
         with self._lock:
             run = self._runs.get(key)
             if run is None or run.is_stale:
-                run = self._runs[key] = Run(key, question, self._ask)
+                coverage = partial(self.looks.coverage, at)
+                run = self._runs[key] = Run(key, asked, self._ask, coverage)
             self._runs.move_to_end(key)
             run.waiting += 1
             self._forget()
@@ -128,7 +160,13 @@ def _answers() -> Answers:
     return Answers()
 
 
-def answer_all(questions: Sequence[Question], at: str) -> list[pa.Table]:
+def is_quick(question: Question, at: str) -> bool:
+    """Tell whether rollups can answer a question, so that not every line of its period is read."""
+    warehouse = _Marked(holder.get(), "", partial(_answers().looks.coverage, at))
+    return has_rollups(cast(Warehouse, warehouse), question)
+
+
+def answer_all(questions: Sequence[Asked], at: str) -> list[pa.Table]:
     """Answer questions side by side; a reader who goes elsewhere meanwhile stops them.
 
     `at` is the state of the database that the answers are for.

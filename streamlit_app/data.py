@@ -17,18 +17,19 @@ import pyarrow as pa
 import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
-from clickhouse import distributions, parts, records
+from clickhouse import parts, records
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.distributions import Asked, Heatmap
+from clickhouse.distributions import Asked as Distribution
+from clickhouse.distributions import Heatmap
 from clickhouse.errors import QuestionError, WarehouseError
 from clickhouse.query import Filter, Question, ask, values
 from clickhouse.records import JobKey
 from clickhouse.running import Running
 from clickhouse.scope import PERSONAL, Scope
 from clickhouse.settings import Settings
-from streamlit_app import access, audit, identity, pseudonyms
+from streamlit_app import access, asking, audit, identity, pseudonyms
 from streamlit_app.access import Viewer
-from streamlit_app.asking import ANSWER_SECONDS, answer_all, pool
+from streamlit_app.asking import ANSWER_SECONDS, Asked, answer_all, pool
 from streamlit_app.pseudonyms import Words
 from streamlit_app.warehouse import holder
 
@@ -138,16 +139,15 @@ def _asked_by(viewer: Viewer, kind: str, asked: Iterable[tuple[dict[str, Any], i
     audit.record(viewer, _page(), kind, asked)
 
 
-def _scoped(question: Question) -> Question:
+def _scoped(asked: T) -> T:
     """Give a question the viewer's scope, and names for words where names are hidden."""
-    scoped = replace(question, scope=_scope())
+    scoped = replace(asked, scope=_scope())
     if not pseudonyms.are_on():
         return scoped
-    filters = tuple(map(_named, question.filters))
-    if not question.names or question.ranked not in pseudonyms.WORDS:
-        return replace(scoped, filters=filters)
-    words = _words(question.ranked)
-    return replace(scoped, filters=filters, names=tuple(map(words.name, question.names)))
+    scoped = replace(scoped, filters=tuple(map(_named, asked.filters)))
+    if isinstance(scoped, Question) and scoped.ranked in pseudonyms.WORDS:
+        return replace(scoped, names=tuple(map(_words(scoped.ranked).name, scoped.names)))
+    return scoped
 
 
 def _named(kept: Filter) -> Filter:
@@ -193,15 +193,24 @@ def _words_of(dimension: str, scope: Scope | None, at: str) -> Words:
 # --- questions ---
 
 
-def answer(question: Question) -> pa.Table:
+def answer(question: Asked) -> pa.Table:
     """Answer one question."""
     return answers(question)[0]
 
 
-def answers(*questions: Question) -> list[pa.Table]:
-    """Answer several questions, side by side; a reader who goes elsewhere stops them."""
+def answers(*questions: Asked, ahead: Iterable[Asked] = ()) -> list[pa.Table]:
+    """Answer several questions, side by side; a reader who goes elsewhere stops them.
+
+    Those that will be asked later are asked `ahead` with them, so that they need not wait then.
+    """
     asked = [_scoped(question) for question in questions]
-    return _told(asked, answer_all(asked, version()))
+    found = answer_all([*asked, *map(_scoped, ahead)], version())
+    return _told(asked, found[: len(asked)])
+
+
+def is_quick(question: Question) -> bool:
+    """Tell whether an answer takes no look at every line of the period."""
+    return asking.is_quick(_scoped(question), version())
 
 
 def asked_plainly(*questions: Question) -> list[pa.Table]:
@@ -210,13 +219,28 @@ def asked_plainly(*questions: Question) -> list[pa.Table]:
     return _told(asked, [ask(holder.get(), question) for question in asked])
 
 
-def _told(asked: Sequence[Question], found: Sequence[pa.Table]) -> list[pa.Table]:
+def _told(asked: Sequence[Asked], found: Sequence[pa.Table]) -> list[pa.Table]:
     if audit.is_on():
-        rows = (
-            (audit.of_question(q), table.num_rows) for q, table in zip(asked, found, strict=True)
-        )
+        rows = ((_of_asked(q), table.num_rows) for q, table in zip(asked, found, strict=True))
         _asked_by(access.viewer(), audit.VIEW, rows)
     return [_shown(table) for table in found]
+
+
+def _of_asked(asked: Asked) -> dict[str, Any]:
+    if isinstance(asked, Question):
+        return audit.of_question(asked)
+    return {
+        "distribution": type(asked).__name__,
+        "of": _of_what(asked),
+        "period": audit.of_period(asked.period),
+        "filters": [audit.of_filter(kept) for kept in asked.filters],
+    }
+
+
+def _of_what(asked: Distribution) -> list[str]:
+    if isinstance(asked, Heatmap):
+        return [asked.metric, asked.x, asked.y]
+    return [asked.quantity, *asked.by]
 
 
 def with_unused(question: Question) -> pa.Table:
@@ -228,34 +252,6 @@ def with_unused(question: Question) -> pa.Table:
 @st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
 def _with_unused(key: str, at: str, _question: Question) -> pa.Table:
     return parts.with_unused(holder.get(), _question)
-
-
-def distribution(asked: Asked) -> pa.Table:
-    """Answer a histogram, quantile bands or a heatmap."""
-    scoped = _scoped_distribution(asked)
-    found = _distribution(repr(scoped), version(), scoped)
-    if audit.is_on():
-        what: dict[str, Any] = {"distribution": type(scoped).__name__, "of": _of_what(scoped)}
-        what |= {"period": audit.of_period(scoped.period)}
-        what |= {"filters": [audit.of_filter(kept) for kept in scoped.filters]}
-        _asked_by(access.viewer(), audit.VIEW, [(what, found.num_rows)])
-    return _shown(found)
-
-
-def _scoped_distribution(asked: T) -> T:
-    filters = tuple(map(_named, asked.filters)) if pseudonyms.are_on() else asked.filters
-    return replace(asked, scope=_scope(), filters=filters)
-
-
-def _of_what(asked: Asked) -> list[str]:
-    if isinstance(asked, Heatmap):
-        return [asked.metric, asked.x, asked.y]
-    return [asked.quantity, *asked.by]
-
-
-@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
-def _distribution(key: str, at: str, _asked: Asked) -> pa.Table:
-    return distributions.distribution(holder.get(), _asked)
 
 
 # --- names ---

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 import streamlit as st
 
-from clickhouse.query import Period
+from clickhouse.query import Period, Question
 from streamlit_app import address, capacity, charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
 from streamlit_app.figures import (
@@ -16,6 +16,7 @@ from streamlit_app.figures import (
     QUICK,
     ask_earlier,
     choose_comparison,
+    earlier_questions,
     show_all_figures,
     show_figures,
     wants_medians,
@@ -27,6 +28,7 @@ from streamlit_app.panels import (
     affordable,
     histogram_panel,
     per_grain,
+    quick,
     ranking_panel,
     shares_panel,
     table_panel,
@@ -52,13 +54,14 @@ from streamlit_app.ranking import (
 TABLE_ROWS = 5000  # the table shows the largest ones
 DOTS = 500
 CORES = mark("cores")
+CLASSES_OF = (("jobs", "core_hours"), "parallel_class")
 KEY_FIGURES = (
     "jobs", "core_hours", "cpu_efficiency", "failure_rate",
     "duration_avg", "wait_avg", "memory_avg", "slots_avg",
 )  # fmt: skip
-# The rollup of nodes has neither slots nor outcomes.
+# The rollup of nodes has no slots.
 NODE_FIGURES = (
-    "jobs", "core_hours", "cpu_efficiency", "users",
+    "jobs", "core_hours", "cpu_efficiency", "failure_rate",
     "duration_avg", "wait_avg", "memory_avg", "ram_avg",
 )  # fmt: skip
 # What tells most of one: who used it, or what it used.
@@ -110,6 +113,7 @@ def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
         scope.question(with_jobs(metric), scope.grain),
         scope.question(_each_once(metric, "jobs", DEFAULT_METRIC, "cpu_efficiency")),
         scope.question(columns, dimension, limit=TABLE_ROWS),
+        ahead=quick(_medians(dimension, columns[0], scope)),
     )
     best = ends(choice, scope)
     left, right = st.columns([2, 3])
@@ -221,11 +225,15 @@ def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:
         if not table.num_rows:
             nothing()
             return
-        if wants_medians(key, scope, dimension):
-            asked = (table.column_names[1], *MEDIANS)
-            question = scope.question(_each_once(*asked), dimension, limit=TABLE_ROWS)
-            shown = forms.joined(shown, data.answers(question)[0], dimension, MEDIANS)
+        question = _medians(dimension, table.column_names[1], scope)
+        if wants_medians(key, question):
+            shown = forms.joined(shown, data.answer(question), dimension, MEDIANS)
         show_table(shown, f"{key}_all_{dimension}", title)
+
+
+def _medians(dimension: str, metric: str, scope: Scope) -> Question:
+    """Ask for the medians of those that the table lists, the largest by a metric."""
+    return scope.question(_each_once(metric, *MEDIANS), dimension, limit=TABLE_ROWS)
 
 
 def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
@@ -239,6 +247,7 @@ def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
         scope.question(asked),
         scope.question(asked, scope.grain),
         others.question(("core_hours", "jobs")),
+        ahead=earlier_questions(figures, scope, period),
     )
     earlier = ask_earlier(figures, scope, period)
     _share_of_all(totals, everything)
@@ -249,9 +258,8 @@ def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
     with right:
         time_panel(f"{key}_one_core_hours", "core_hours", per_step, scope, earlier)
     _one_splits(key, dimension, totals, scope)
-    if dimension != "node" or affordable(
-        f"{key}_one_ran", t("What it ran"), shape.total(everything)
-    ):
+    what, jobs = t("What it ran"), shape.total(everything)
+    if affordable(f"{key}_one_ran", what, jobs, scope.question(*CLASSES_OF)):
         _one_ran(key, scope)
     show_all_figures(key, totals, scope)
     table_panel(f"{key}_one_all", t("All figures {steps}", steps=per_grain(scope)), per_step)
@@ -284,7 +292,7 @@ def _one_splits(key: str, dimension: str, totals: pa.Table, scope: Scope) -> Non
 def _one_ran(key: str, scope: Scope) -> None:
     """Draw the classes, outcomes, durations and waits of its jobs."""
     classes, outcomes = data.answers(
-        scope.question(("jobs", "core_hours"), "parallel_class"),
+        scope.question(*CLASSES_OF),
         scope.question(("attempts",), "outcome"),
     )
     left, right = st.columns(2)

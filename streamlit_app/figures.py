@@ -11,7 +11,7 @@ import pyarrow as pa
 import streamlit as st
 
 from clickhouse.metrics import METRICS
-from clickhouse.query import Period
+from clickhouse.query import Period, Question
 from streamlit_app import compare, data, shape, text
 from streamlit_app.cards import card, nothing
 from streamlit_app.filters import Scope
@@ -37,10 +37,6 @@ MEMORY = ("memory_avg", "memory_max", "ram_avg", "ram_max")
 FULL = (*VOLUME, *TIMES, *PROCESSOR, *MEMORY)
 QUICK = tuple(name for name in FULL if not name.endswith("_median"))
 MEDIANS = tuple(name for name in FULL if name.endswith("_median"))
-# What the rollups of medians can be split and filtered by; for anything else every line is read.
-VALUED = frozenset(
-    {"cluster", "queue", "user", "group", "project", "parallel_class", "pe", "slots", "slots_from"}
-)
 COLUMN_PIXELS = 330
 DAY = timedelta(days=1)
 
@@ -74,15 +70,24 @@ def choose_comparison(key: str, scope: Scope) -> Period | None:
     return compare.earlier(scope, compare.YEAR_BEFORE) if chosen in names else None
 
 
+def earlier_questions(
+    names: Sequence[str], scope: Scope, period: Period | None
+) -> tuple[Question, ...]:
+    """Write the questions of `ask_earlier`, to ask them with those of the page."""
+    if period is None:
+        return ()
+    asked = tuple(dict.fromkeys(("jobs", *names)))
+    return (
+        compare.asked_of(scope.question(asked), period),
+        compare.asked_of(scope.question(asked, scope.grain), period),
+    )
+
+
 def ask_earlier(names: Sequence[str], scope: Scope, period: Period | None) -> Earlier | None:
     """Ask for the figures of the period to compare with, in steps of the same length."""
     if period is None or period.start is None or period.end is None:
         return None
-    asked = tuple(dict.fromkeys(("jobs", *names)))
-    totals, per_step = data.answers(
-        compare.asked_of(scope.question(asked), period),
-        compare.asked_of(scope.question(asked, scope.grain), period),
-    )
+    totals, per_step = data.answers(*earlier_questions(names, scope, period))
     before = replace(scope, period=period, first=period.start, last=period.end - DAY)
     return Earlier(period, totals, per_step, before)
 
@@ -154,8 +159,9 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
             nothing()
             return
         found = {name: totals.column(name)[0].as_py() for name in known}
-        if wants_medians(key, scope):
-            [medians] = data.answers(scope.question(MEDIANS))
+        question = scope.question(MEDIANS)
+        if wants_medians(key, question):
+            medians = data.answer(question)
             found |= {name: medians.column(name)[0].as_py() for name in MEDIANS}
         titles = (t("Volume"), t("Durations"), t("Processor and I/O"), t("Memory"))
         with st.grid(2, min_column_width=COLUMN_PIXELS, gap="medium", key=f"{key}_lists"):
@@ -163,9 +169,9 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
                 st.markdown(_list(heading, names, found))
 
 
-def wants_medians(key: str, scope: Scope, dimension: str = "") -> bool:
+def wants_medians(key: str, question: Question) -> bool:
     """Tell whether to ask for medians; where every line is read for them, the reader chooses."""
-    if {*(kept.dimension for kept in scope.filters), dimension or "user"} <= VALUED:
+    if data.is_quick(question):
         return True
     return st.toggle(
         t("With medians"),

@@ -10,6 +10,7 @@ import streamlit as st
 from clickhouse.dimensions import SPANS
 from clickhouse.distributions import LEVELS, QUANTITIES, Bands, Histogram
 from clickhouse.metrics import METRICS
+from clickhouse.query import Question
 from streamlit_app import calendars, charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, draw_clickable, note, nothing, show_table
 from streamlit_app.figures import Earlier
@@ -174,10 +175,15 @@ def table_panel(key: str, title: str, table: pa.Table) -> None:
         show_table(table, key, title)
 
 
-def affordable(key: str, title: str, jobs: int) -> bool:
-    """Tell whether to ask what needs every line; of many of them, only if the reader wants it."""
+def quick(*questions: Question) -> list[Question]:
+    """List the optional questions of a page that a rollup answers, to ask them with the rest."""
+    return [question for question in questions if data.is_quick(question)]
+
+
+def affordable(key: str, title: str, jobs: int, question: Question) -> bool:
+    """Tell whether to ask; where many lines have to be read for it, only if the reader wants it."""
     wanted = f"{key}_wanted"
-    if jobs <= LINES_AT_ONCE or st.session_state.get(wanted):
+    if jobs <= LINES_AT_ONCE or st.session_state.get(wanted) or data.is_quick(question):
         return True
     with card(f"{key}_offer", title, None):
         st.caption(t("This reads {count} lines, which takes some seconds.", count=text.whole(jobs)))
@@ -204,10 +210,14 @@ def lines_panel(
             note(metric, jobs)
 
 
+def bands_of(quantity: str, scope: Scope) -> Bands:
+    """Write the question of `bands_panel`."""
+    return Bands(quantity, scope.grain, (), LEVELS, scope.period, scope.filters)
+
+
 def bands_panel(key: str, title: str, quantity: str, scope: Scope) -> None:
     """Draw how jobs differ over time: their median, the middle half, and four in five of them."""
-    asked = Bands(quantity, scope.grain, (), LEVELS, scope.period, scope.filters)
-    table = data.distribution(asked)
+    table = data.answer(bands_of(quantity, scope))
     shaped = forms.bands(table, quantity, scope)
     with card(key, title, table, shaped.axis.unit):
         if not shape.total(table):
@@ -223,12 +233,17 @@ def bands_panel(key: str, title: str, quantity: str, scope: Scope) -> None:
         st.caption(f"{text.plain(words)}  ·  {jobs}{t(', where known')}")
 
 
+def histogram_of(quantity: str, scope: Scope) -> Histogram:
+    """Write the question of `histogram_panel`."""
+    edges = TIME_EDGES if QUANTITIES[quantity].unit == "s" else MEMORY_EDGES
+    return Histogram(quantity, edges, (), scope.period, scope.filters)
+
+
 def histogram_panel(key: str, quantity: str, scope: Scope) -> None:
     """Draw how many jobs have which duration, wait, or amount of memory."""
     label = t(QUANTITIES[quantity].label)
     title = t("Executed jobs by {quantity}", quantity=text.lower(label))
-    edges = TIME_EDGES if QUANTITIES[quantity].unit == "s" else MEMORY_EDGES
-    table = data.distribution(Histogram(quantity, edges, (), scope.period, scope.filters))
+    table = data.answer(histogram_of(quantity, scope))
     with card(key, title, table):
         if not shape.total(table):
             nothing()

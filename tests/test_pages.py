@@ -209,10 +209,13 @@ def test_who_could_ask_for_less(odd: Warehouse) -> None:
 def test_many_lines_are_read_only_when_wanted(
     odd: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panels, "LINES_AT_ONCE", 10)
-    at = app("failures", cluster="live")
+    monkeypatch.setattr(panels, "LINES_AT_ONCE", 0)
+    in_rollups = app("failures", cluster="live")
+    assert not [each.key for each in in_rollups.button if str(each.key).endswith("_show")]
+    [name] = ask(odd, Question(("jobs",), ("node",), limit=1))["node"].to_pylist()
+    at = app("failures", node=name)
     before = len(charts(at))
-    at.button(key="failures_nodes_show").click().run()
+    at.button(key="failures_exits_show").click().run()
     assert not at.exception
     assert len(charts(at)) == before + 1
 

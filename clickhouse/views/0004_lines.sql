@@ -19,6 +19,9 @@ SELECT
     if(has_wall, ran / 1e6, NULL) AS wall_seconds,
     if(is_attempt AND start_time > 0 AND submission_time > 0 AND waited >= 0, waited / 1e6, NULL) AS wait_seconds,
     if(has_wall, ran / 1e6 * slots, NULL) AS core_seconds,
+    {requested_time} AS requested_time,            -- h_rt, s, NULL where none was asked for
+    {requested_memory} AS requested_memory,        -- h_vmem for all slots, bytes
+    {requested_time_from} AS requested_time_from,  -- the shortest of its part
     -- hosts of the list that UGE 2022 writes, 0 without one
     if(layout = 74 AND later[29] NOT IN ('NONE', 'UNKNOWN', '(null)', 'none'),
         length(arrayDistinct(extractAll(later[29], '(?:^|[,\\x3b\\s])([^,\\x3b\\s=:(]+)'))), 0) AS listed_hosts,

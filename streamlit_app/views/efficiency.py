@@ -5,18 +5,26 @@ from __future__ import annotations
 import pyarrow as pa
 import streamlit as st
 
+from clickhouse.query import Question
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
-from streamlit_app.figures import ask_earlier, choose_comparison, show_figures
+from streamlit_app.figures import (
+    ask_earlier,
+    choose_comparison,
+    earlier_questions,
+    show_figures,
+)
 from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
 from streamlit_app.panels import (
     BARS,
     affordable,
     draw_ranking,
+    histogram_of,
     histogram_panel,
     lines_panel,
     per_grain,
+    quick,
     table_panel,
     time_panel,
 )
@@ -28,6 +36,7 @@ KEY_FIGURES = (
 OVER_TIME = (*KEY_FIGURES, "jobs", "user_cpu_hours", "system_cpu_hours")
 BY_USER = ("core_hours", "cpu_hours", "cpu_efficiency", "system_share", "io_wait_share", "jobs")
 MOST_USERS = 5000
+QUANTITIES = ("memory", "ram")
 # what was asked, and how much of it was not used (%)
 REQUESTS = {
     "memory": ("requested_memory_avg", "requested_memory_unused"),
@@ -39,11 +48,17 @@ def show(scope: Scope) -> None:
     """Draw the page."""
     page_header(t("Efficiency"), scope)
     period = choose_comparison("efficiency", scope)
+    requests = {name: _requests(name, scope) for name in REQUESTS}
     totals, per_step, users, queues = data.answers(
         scope.question((*KEY_FIGURES, "jobs")),
         scope.question(OVER_TIME, scope.grain),
         scope.question(BY_USER, "user", limit=MOST_USERS),
         scope.question(BY_USER, "queue", limit=MOST_USERS),
+        ahead=(
+            *earlier_questions(KEY_FIGURES, scope, period),
+            *(histogram_of(quantity, scope) for quantity in QUANTITIES),
+            *quick(*requests.values()),
+        ),
     )
     earlier = ask_earlier(KEY_FIGURES, scope, period)
     show_figures("efficiency", KEY_FIGURES, totals, per_step, scope, earlier)
@@ -63,12 +78,12 @@ def show(scope: Scope) -> None:
         lines_panel("efficiency_system", title, per_step, ("system_share", "io_wait_share"), scope)
     with right:
         time_panel("efficiency_io", "io", per_step, scope, earlier)
-    for place, quantity in zip(st.columns(2), ("memory", "ram"), strict=True):
+    for place, quantity in zip(st.columns(2), QUANTITIES, strict=True):
         with place:
             histogram_panel(f"efficiency_by_{quantity}", quantity, scope)
     for name, place in zip(REQUESTS, st.columns(2), strict=True):
         with place:
-            _asked_and_used(name, shape.total(totals), scope)
+            _asked_and_used(name, requests[name], shape.total(totals))
     table_panel("efficiency_queues", t("All queues"), queues)
 
 
@@ -116,16 +131,21 @@ def _dots(users: pa.Table, totals: pa.Table) -> None:
         note("cpu_efficiency", shape.total(shown))
 
 
-def _asked_and_used(name: str, jobs: int, scope: Scope) -> None:
+def _requests(name: str, scope: Scope) -> Question:
+    """Ask what each user asked for, and how much of it was not used."""
+    return scope.question((*REQUESTS[name], "jobs"), "user", limit=MOST_USERS)
+
+
+def _asked_and_used(name: str, question: Question, jobs: int) -> None:
     """Draw who asked for most more than was used, of memory or of time."""
     asked, unused = REQUESTS[name]
     titles = {
         "memory": t("Memory asked for and used, by user"),
         "time": t("Time asked for and used, by user"),
     }
-    if not affordable(f"efficiency_{name}", titles[name], jobs):
+    if not affordable(f"efficiency_{name}", titles[name], jobs, question):
         return
-    [table] = data.answers(scope.question((asked, unused, "jobs"), "user", limit=MOST_USERS))
+    table = data.answer(question)
     with card(f"efficiency_{name}_asked", titles[name], table):
         rows = forms.requests(table, "user", asked, unused)[:BARS]
         if not rows:

@@ -5,9 +5,15 @@ from __future__ import annotations
 import pyarrow as pa
 import streamlit as st
 
+from clickhouse.query import Question
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
-from streamlit_app.figures import ask_earlier, choose_comparison, show_figures
+from streamlit_app.figures import (
+    ask_earlier,
+    choose_comparison,
+    earlier_questions,
+    show_figures,
+)
 from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
 from streamlit_app.panels import (
@@ -15,6 +21,7 @@ from streamlit_app.panels import (
     affordable,
     parts_panel,
     per_grain,
+    quick,
     ranking_panel,
     stands_on,
     time_panel,
@@ -35,6 +42,8 @@ def show(scope: Scope) -> None:
     page_header(t("Failures"), scope)
     period = choose_comparison("failures", scope)
     lost = ("lost_core_hours", "jobs")
+    exits = scope.question(("attempts",), "exit_status", limit=100)
+    nodes = scope.question(NODES, "node", limit=MOST_NODES)
     totals, per_step, outcomes, parts, codes, users, queues = data.answers(
         scope.question((*KEY_FIGURES, "jobs")),
         scope.question((*KEY_FIGURES, "jobs"), scope.grain),
@@ -43,6 +52,7 @@ def show(scope: Scope) -> None:
         scope.question(("attempts",), "failed"),
         scope.question(lost, "user", limit=BARS),
         scope.question(lost, "queue", limit=BARS),
+        ahead=(*earlier_questions(KEY_FIGURES, scope, period), *quick(exits, nodes)),
     )
     earlier = ask_earlier(KEY_FIGURES, scope, period)
     show_figures("failures", KEY_FIGURES, totals, per_step, scope, earlier)
@@ -56,7 +66,7 @@ def show(scope: Scope) -> None:
     with left:
         _codes_card("failures_failed", t("What the scheduler says: failed"), "failed", codes)
     with right:
-        _exit_card(shape.total(outcomes, "attempts"), scope)
+        _exit_card(exits, shape.total(outcomes, "attempts"))
     left, right = st.columns(2)
     with left:
         time_panel("failures_rate", "failure_rate", per_step, scope, earlier)
@@ -67,7 +77,7 @@ def show(scope: Scope) -> None:
         with place:
             title = t("Lost core time, by {what}", what=text.lower(text.label(name)))
             ranking_panel(f"failures_{name}", title, name, "lost_core_hours", table, scope, whole)
-    _nodes_card(shape.total(totals), scope)
+    _nodes_card(nodes, shape.total(totals))
 
 
 def _over_time(parts: pa.Table, scope: Scope) -> None:
@@ -97,20 +107,18 @@ def _codes_card(key: str, title: str, dimension: str, table: pa.Table) -> None:
         stands_on("attempts", shape.total(table, "attempts"))
 
 
-def _exit_card(attempts: int, scope: Scope) -> None:
+def _exit_card(question: Question, attempts: int) -> None:
     title = t("What the job said: exit status")
-    if not affordable("failures_exits", title, attempts):
-        return
-    [table] = data.answers(scope.question(("attempts",), "exit_status", limit=100))
-    _codes_card("failures_exits", title, "exit_status", table)
+    if affordable("failures_exits", title, attempts, question):
+        _codes_card("failures_exits", title, "exit_status", data.answer(question))
 
 
-def _nodes_card(jobs: int, scope: Scope) -> None:
+def _nodes_card(question: Question, jobs: int) -> None:
     """Draw the failure rate of each node over its jobs, and list those that are out of line."""
     title = t("Failure rate of each node over its executed jobs")
-    if not affordable("failures_nodes", title, jobs):
+    if not affordable("failures_nodes", title, jobs, question):
         return
-    [table] = data.answers(scope.question(NODES, "node", limit=MOST_NODES))
+    table = data.answer(question)
     with card("failures_nodes", title, table, "%"):
         dotted, odd = forms.outliers(table, "node", "failure_rate", "failed_jobs", SIGMAS)
         if not dotted.num_rows:

@@ -13,9 +13,11 @@ from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
 from streamlit_app.compare import asked_of
 from streamlit_app.figures import (
+    MEDIANS,
     QUICK,
     ask_earlier,
     choose_comparison,
+    earlier_questions,
     show_all_figures,
     show_figures,
 )
@@ -24,6 +26,7 @@ from streamlit_app.i18n import t
 from streamlit_app.panels import (
     BARS,
     per_grain,
+    quick,
     ranking_panel,
     shares_panel,
     table_panel,
@@ -50,6 +53,10 @@ def show(scope: Scope) -> None:
         scope.question(("attempts",), "outcome"),
         _days_of_last_year(scope),
         *(scope.question(WHO, each, limit=BARS) for each in dimensions),
+        ahead=(
+            *earlier_questions(KEY_FIGURES, scope, period),
+            *quick(scope.question(MEDIANS)),
+        ),
     )
     earlier = ask_earlier(KEY_FIGURES, scope, period)
     show_figures("overview", KEY_FIGURES, totals, per_step, scope, earlier)

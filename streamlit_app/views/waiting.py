@@ -6,17 +6,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
 
+from clickhouse.query import Question
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
-from streamlit_app.figures import ask_earlier, choose_comparison, show_figures
+from streamlit_app.figures import (
+    ask_earlier,
+    choose_comparison,
+    earlier_questions,
+    show_figures,
+)
 from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
 from streamlit_app.panels import (
     BARS,
     affordable,
+    bands_of,
     bands_panel,
+    histogram_of,
     histogram_panel,
     per_grain,
+    quick,
     ranking_panel,
     spans_panel,
     table_panel,
@@ -26,19 +35,26 @@ KEY_FIGURES = ("wait_median", "wait_p90", "wait_avg", "wait_max")
 BAND = ("wait_median", "wait_p90")
 ASKED = (*BAND, "jobs")
 LISTED = ("jobs", "wait_min", "wait_avg", "wait_median", "wait_p90", "wait_max")
-HEAT = ("jobs", "wait_avg", "wait_median")
+HEAT = ("wait_avg", "wait_median", "jobs")
 
 
 def show(scope: Scope) -> None:
     """Draw the page."""
     page_header(t("Waiting"), scope)
     period = choose_comparison("waiting", scope)
+    requested = scope.question(ASKED, "requested_time_from")
     totals, per_step, queues, sizes, users = data.answers(
         scope.question((*KEY_FIGURES, "jobs")),
         scope.question((*KEY_FIGURES, "jobs"), scope.grain),
         scope.question(LISTED, "queue"),
         scope.question(ASKED, "slots_from"),
         scope.question(("wait_avg", "jobs"), "user", limit=BARS),
+        ahead=(
+            *earlier_questions(KEY_FIGURES, scope, period),
+            bands_of("wait", scope),
+            histogram_of("wait", scope),
+            *quick(requested, _heat(HEAT[0], scope)),
+        ),
     )
     earlier = ask_earlier(KEY_FIGURES, scope, period)
     show_figures("waiting", KEY_FIGURES, totals, per_step, scope, earlier)
@@ -53,7 +69,7 @@ def show(scope: Scope) -> None:
         spans_panel("waiting_slots", title, "slots_from", BAND, sizes.sort_by("slots_from"))
     left, right = st.columns(2)
     with left:
-        _by_line("waiting_requested", t("Median to 90 %, by requested time"), jobs, scope)
+        _by_requested_time(requested, jobs)
     with right:
         histogram_panel("waiting_histogram", "wait", scope)
     _heatmap(jobs, scope)
@@ -71,10 +87,11 @@ def _most(queues: pa.Table) -> list[int]:
     return sorted(range(len(jobs)), key=lambda row: -jobs[row])[:BARS]
 
 
-def _by_line(key: str, title: str, jobs: int, scope: Scope) -> None:
-    if not affordable(key, title, jobs):
+def _by_requested_time(question: Question, jobs: int) -> None:
+    key, title = "waiting_requested", t("Median to 90 %, by requested time")
+    if not affordable(key, title, jobs, question):
         return
-    [table] = data.answers(scope.question(ASKED, "requested_time_from"))
+    table = data.answer(question)
     table = table.filter(pc.is_valid(table.column("requested_time_from")))
     if not table.num_rows:
         with card(key, title, table):
@@ -83,27 +100,34 @@ def _by_line(key: str, title: str, jobs: int, scope: Scope) -> None:
     spans_panel(key, title, "requested_time_from", BAND, table.sort_by("requested_time_from"))
 
 
+def _heat(metric: str, scope: Scope) -> Question:
+    """Ask for a figure and the jobs by the hours of the week in which jobs were submitted."""
+    metrics = dict.fromkeys((metric, "jobs"))
+    return scope.question(tuple(metrics), "submission_weekday", "submission_hour")
+
+
 def _heatmap(jobs: int, scope: Scope) -> None:
     """Draw when jobs were submitted, or how long those wait that were submitted then."""
     title = t("By weekday and hour of the submission")
-    if not affordable("waiting_heat", title, jobs):
+    metric = st.segmented_control(
+        title,
+        HEAT,
+        format_func=text.label,
+        default=HEAT[0],
+        required=True,
+        key="waiting_heat_metric",
+        persist_state="session",
+        label_visibility="collapsed",
+    )
+    metric = metric if metric in HEAT else HEAT[0]
+    question = _heat(metric, scope)
+    if not affordable("waiting_heat", title, jobs, question):
         return
-    [table] = data.answers(scope.question(HEAT, "submission_weekday", "submission_hour"))
+    table = data.answer(question)
     with card("waiting_heat", title, table):
         if not table.num_rows or not jobs:
             nothing()
             return
-        metric = st.segmented_control(
-            t("Show"),
-            HEAT,
-            format_func=text.label,
-            default="wait_median",
-            required=True,
-            key="waiting_heat_metric",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
-        metric = metric if metric in HEAT else "wait_median"
         shaped = forms.heatmap(table, "submission_weekday", "submission_hour", metric)
         spec = charts.heatmap(
             shaped.axis.label,

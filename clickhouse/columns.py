@@ -75,14 +75,19 @@ def rearranged(
     rows: Sequence[int | None],
     names: Sequence[str],
     keys: Sequence[tuple[object, ...]],
+    *,
+    nothing: int | None = 0,
 ) -> pa.Table:
-    """Take rows by number, an empty one for None, and put these keys into the columns `names`."""
+    """Take rows by number, an empty one for None, and put these keys into the columns `names`.
+
+    `nothing` is what counts are in an empty one: null where it may be one that is not shown.
+    """
     table = answer.take(pa.array(rows, pa.int64()))
     for number, name in enumerate(names):
         field = answer.schema.field(name)
         values = pa.array([key[number] for key in keys], field.type)
         table = table.set_column(answer.schema.get_field_index(name), field, values)
     for index, name in enumerate(table.column_names):
-        if counts(name):
-            table = table.set_column(index, name, table.column(name).fill_null(0))
+        if counts(name) and nothing is not None:
+            table = table.set_column(index, name, table.column(name).fill_null(nothing))
     return table

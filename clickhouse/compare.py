@@ -14,6 +14,7 @@ from clickhouse import columns
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
+from clickhouse.public import is_public
 from clickhouse.query import ask
 from clickhouse.question import Period, Question
 from clickhouse.series import DAY, Step, calendar_steps, months_later
@@ -89,8 +90,13 @@ def compared(
     rows = {later[step] + other: i for i, (step, other) in enumerate(past) if step in later}
     present = {key: i for i, key in enumerate(columns.keys(now, times + others))}
     keys = [*(present | rows)]
-    table = columns.rearranged(now, [present.get(key) for key in keys], times + others, keys)
-    was = columns.rearranged(before, [rows.get(key) for key in keys], times + others, keys)
+    nothing = None if is_public(question.scope) else 0
+
+    def rearranged(answer: pa.Table, numbers: dict[Key, int]) -> pa.Table:
+        found = [numbers.get(key) for key in keys]
+        return columns.rearranged(answer, found, times + others, keys, nothing=nothing)
+
+    table, was = rearranged(now, present), rearranged(before, rows)
     known = {*later.values()}
     has_past = pa.array([key[: len(times)] in known for key in keys], pa.bool_())
     return _beside(question, table, was, has_past)

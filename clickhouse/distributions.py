@@ -21,7 +21,8 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
 from clickhouse.measures import values_of
 from clickhouse.metrics import GIB, KIB_PER_GIB
-from clickhouse.query import ask, grouped_sql
+from clickhouse.public import PEOPLE, is_public, without_few
+from clickhouse.query import ask, grouped_sql, leaves_enough_out
 from clickhouse.question import Filter, Period, Question, known
 from clickhouse.scope import Scope, settings_of
 
@@ -143,12 +144,24 @@ def tables(warehouse: Warehouse, asked: Histogram | Bands) -> tuple[str, ...]:
 def _histogram(warehouse: Warehouse, asked: Histogram) -> pa.Table:
     sql, parameters, _ = _written(warehouse, asked)
     found = warehouse.arrow(sql, parameters, settings_of(asked.scope))
-    names = [*asked.by, "low", "jobs"]
-    return _filled(found.rename_columns(names), asked)
+    return _filled(_seen(warehouse, found, asked, [*asked.by, "low"], ["jobs"]), asked)
+
+
+def _seen(
+    warehouse: Warehouse, found: pa.Table, asked: Asked, keys: list[str], figures: list[str]
+) -> pa.Table:
+    """Name the columns; the public sees no cell of few people, see `public`."""
+    if not is_public(asked.scope):
+        return found.rename_columns([*keys, *figures])
+    if not leaves_enough_out(warehouse, _question(asked, ())):
+        found = found.slice(0, 0)
+    named = found.rename_columns([*keys, *figures, "people"])
+    return without_few(named, keys, ["people"], "jobs")
 
 
 def _filled(found: pa.Table, asked: Histogram) -> pa.Table:
-    """Add the bins that no job is in, and where each ends."""
+    """Add the bins that no job is in, or that are not shown, and where each ends."""
+    nothing = None if is_public(asked.scope) else 0
     jobs: dict[tuple[Any, ...], dict[float, int]] = {}
     for *names, low, count in zip(*(column.to_pylist() for column in found.columns), strict=True):
         jobs.setdefault(tuple(names), {})[low] = count
@@ -156,7 +169,7 @@ def _filled(found: pa.Table, asked: Histogram) -> pa.Table:
         jobs = jobs or {(): {}}
     ends = [*asked.edges[1:], None]
     rows = [
-        (*names, low, high, bins.get(low, 0))
+        (*names, low, high, bins.get(low, nothing))
         for names, bins in jobs.items()
         for low, high in zip(asked.edges, ends, strict=True)
     ]
@@ -177,7 +190,7 @@ def _bands(warehouse: Warehouse, asked: Bands) -> pa.Table:
     sql, parameters, _ = _written(warehouse, asked)
     levels = [f"p{level}" for level in asked.levels]
     found = warehouse.arrow(sql, parameters, settings_of(asked.scope))
-    return found.rename_columns([asked.step, *asked.by, *levels, "jobs"])
+    return _seen(warehouse, found, asked, [asked.step, *asked.by], [*levels, "jobs"])
 
 
 def _heatmap(warehouse: Warehouse, asked: Heatmap) -> pa.Table:
@@ -211,15 +224,21 @@ def _written(
     chosen = QUANTITIES[asked.quantity]
     value, jobs, has_one = chosen.value, f"sum({chosen.weight})", f"{chosen.weight} > 0"
     by = asked.by if isinstance(asked, Histogram) else (asked.step, *asked.by)
-    question = Question(("jobs",), by, asked.period, asked.filters, exact=asked.exact)
-    question = replace(question, scope=asked.scope)
+    question = _question(asked, by)
+    people = [PEOPLE] if is_public(asked.scope) else []
     if isinstance(asked, Histogram):
         low = f"roundDown(toFloat64({value}), {{edges:Array(Float64)}})"
-        return grouped_sql(warehouse, question, [jobs], [has_one], low, {"edges": [*asked.edges]})
+        bound = {"edges": [*asked.edges]}
+        return grouped_sql(warehouse, question, [jobs, *people], [has_one], low, bound)
     levels = ", ".join(str(level / 100) for level in asked.levels)
     found = f"quantilesExactWeightedInterpolated({levels})({value}, {chosen.weight})"
     figures = [f"{found}[{number}]" for number, _ in enumerate(asked.levels, 1)]
-    return grouped_sql(warehouse, question, [*figures, jobs], [has_one])
+    return grouped_sql(warehouse, question, [*figures, jobs, *people], [has_one])
+
+
+def _question(asked: Asked, by: tuple[str, ...]) -> Question:
+    question = Question(("jobs",), by, asked.period, asked.filters, exact=asked.exact)
+    return replace(question, scope=asked.scope)
 
 
 def _check(asked: Histogram | Bands) -> None:

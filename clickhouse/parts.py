@@ -13,6 +13,7 @@ from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
 from clickhouse.metrics import METRICS
+from clickhouse.public import is_public
 from clickhouse.query import ask
 from clickhouse.question import Filter, Period, Question
 from clickhouse.scope import PERSONAL, Scope
@@ -86,7 +87,9 @@ def with_unused(warehouse: Warehouse, question: Question) -> pa.Table:
     used = {*found.column(name).to_pylist()}
     unused = sorted(each for each in known if each and each not in used)
     order = "ascending" if question.ascending else "descending"
-    table = pa.concat_tables([found, _nothing(found.schema, name, unused)])
+    # of the public's, some may be names that are not shown
+    least = None if is_public(question.scope) else 0
+    table = pa.concat_tables([found, _nothing(found.schema, name, unused, least)])
     table = table.sort_by([(question.metrics[0], order), (name, "ascending")])
     return table.slice(0, question.limit)
 
@@ -101,12 +104,14 @@ def check_named(question: Question) -> str:
     return names[0]
 
 
-def _nothing(schema: pa.Schema, dimension: str, names: Iterable[str]) -> pa.Table:
+def _nothing(
+    schema: pa.Schema, dimension: str, names: Iterable[str], least: int | None
+) -> pa.Table:
     """Make a row for each of these names, with nothing in it."""
     names = [*names]
     found = {}
     for field in schema:
-        value = 0 if columns.counts(field.name) else None
+        value = least if columns.counts(field.name) else None
         found[field.name] = names if field.name == dimension else [value] * len(names)
     return pa.table(
         {field.name: pa.array(found[field.name], field.type) for field in schema}, schema=schema

@@ -17,6 +17,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from clickhouse import columns
 from clickhouse.connection import Warehouse
@@ -24,15 +25,20 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 from clickhouse.paths import has_rollups as rollups_have
+from clickhouse.public import PEOPLE, is_public, people_of, people_where, without_few
 from clickhouse.question import LACKING, Filter, Period, Question, known, typed_values
 from clickhouse.rowset import EAGER
-from clickhouse.scope import Scope, refuse_personal, settings_of
+from clickhouse.scope import FEWEST_PEOPLE, Scope, refuse_personal, settings_of
+from clickhouse.settings import FIRST_DAY as ALWAYS
+from clickhouse.settings import NO_END
 from clickhouse.spread import spread_lines
 
 __all__ = [
     "Explained", "Filter", "Period", "Question", "ask", "explain", "has_rollups", "to_sql",
     "values",
 ]  # fmt: skip
+
+_PEOPLE = "people "  # begins the names of columns that say who is behind a cell
 
 
 def ask(warehouse: Warehouse, question: Question) -> pa.Table:
@@ -41,8 +47,57 @@ def ask(warehouse: Warehouse, question: Question) -> pa.Table:
     Rows come in the order of time where a dimension is a time, else by the first metric, largest
     first. A figure without a row behind it is null. With `rows_behind` two columns more for each
     metric follow; with `other` a last one, `row`, says whether a row is a `part` or the `other`
-    ones, for which the ranked dimension is null.
+    ones, for which the ranked dimension is null. The public gets no cell of too few people, see
+    `public`, and of a whole that is theirs nulls.
     """
+    if is_public(question.scope):
+        return _for_the_public(warehouse, question)
+    return _asked(warehouse, question)
+
+
+def _for_the_public(warehouse: Warehouse, question: Question) -> pa.Table:
+    """Ask for all cells, also for those that are the rest of a whole, and leave out the few's."""
+    whole = replace(question, other=True) if question.keeps_some else replace(question, limit=None)
+    found = _asked(warehouse, whole)
+    people = [name for name in found.column_names if name.startswith(_PEOPLE)]
+    if not leaves_enough_out(warehouse, question):
+        found = found.slice(0, 0) if question.dimensions else _of_nobody(found, people)
+    shown = without_few(found, question.dimensions, people, question.metrics[0])
+    if question.keeps_some and not question.other:
+        parts = pc.equal(shown.column(columns.ROW), columns.PART)
+        shown = shown.filter(parts).drop_columns([columns.ROW])
+    return shown if question.keeps_some else shown.slice(0, question.limit)
+
+
+def _of_nobody(found: pa.Table, people: Iterable[str]) -> pa.Table:
+    for name in people:
+        index, field = found.schema.get_field_index(name), found.schema.field(name)
+        found = found.set_column(index, field, pa.array([[]] * found.num_rows, field.type))
+    return found
+
+
+def leaves_enough_out(warehouse: Warehouse, question: Question) -> bool:
+    """Tell whether what each filter leaves out is of enough people, or nothing at all.
+
+    It is the difference between the question without the filter and this one.
+    """
+    parameters: dict[str, Any] = {}
+    filters, _ = _conditions(warehouse, replace(question, dimensions=()), parameters)
+    if not filters:
+        return True
+    start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
+    without = [
+        " AND ".join([f"NOT ({left})", *(f"({each})" for each in filters if each is not left)])
+        for left in filters
+    ]
+    who = [people_where(each) for each in without]
+    path = _path(warehouse, question, Need((*who, "line_count"), (), start, end))
+    sql = f"SELECT {', '.join(who)} FROM {path.rows}{EAGER}"
+    [left_out] = warehouse.rows(sql, parameters | path.parameters)
+    return all(not people or len(people) >= FEWEST_PEOPLE for people in left_out)
+
+
+def _asked(warehouse: Warehouse, question: Question) -> pa.Table:
     sql, parameters, _ = to_sql(warehouse, question)
     found = warehouse.arrow(sql, parameters, settings_of(question.scope))
     return found.rename_columns(_columns(question))
@@ -51,8 +106,13 @@ def ask(warehouse: Warehouse, question: Question) -> pa.Table:
 def _columns(question: Question) -> list[str]:
     endings = (columns.ROWS, columns.ROWS_SHARE) if question.rows_behind else ()
     behind = [name + ending for name in question.metrics for ending in endings]
+    people = [f"{_PEOPLE}{i}" for i, _ in enumerate(_people(question))]
     row = [columns.ROW] if question.other else []
-    return [*question.dimensions, *question.metrics, *behind, *row]
+    return [*question.dimensions, *question.metrics, *behind, *people, *row]
+
+
+def _people(question: Question) -> list[str]:
+    return people_of(question.metrics) if is_public(question.scope) else []
 
 
 @dataclass(frozen=True)
@@ -85,7 +145,7 @@ def has_rollups(warehouse: Warehouse, question: Question) -> bool:
     """Tell whether rollups can answer a question: it is quick then, however long the period."""
     if question.exact or question.booked == "spread":
         return False
-    return rollups_have(warehouse, _need(question, {})[0])
+    return rollups_have(warehouse, _need(warehouse, question, {})[0])
 
 
 def values(
@@ -99,13 +159,15 @@ def values(
     known(dimension, DIMENSIONS, "dimension")
     refuse_personal(scope, [dimension])
     parameters: dict[str, Any] = {"contains": contains, "limit": limit}
-    seen = tuple(of_scope(scope, parameters))
-    path = choose(warehouse, Need((*_texts([dimension], []), "line_count"), seen))
+    seen = tuple(of_scope(warehouse, scope, parameters))
+    enough = f" AND length({PEOPLE}) >= {FEWEST_PEOPLE}" if is_public(scope) else ""
+    path = choose(warehouse, Need((*_texts([dimension], [enough]), "line_count"), seen))
     output = _output(dimension, _key(dimension))
     sql = (
         f"SELECT toString({output}) AS value FROM {_rows(path, [dimension])}"
         f" GROUP BY {_key(dimension)}"
-        " HAVING value != '' AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
+        f" HAVING value != ''{enough}"
+        " AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
     found = warehouse.rows(sql, parameters | path.parameters, settings_of(scope))
@@ -116,7 +178,7 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
     """Write the SQL of a question, the values for its parameters, and where its rows are from."""
     question.check()
     parameters: dict[str, Any] = {}
-    need, of_parts = _need(question, parameters)
+    need, of_parts = _need(warehouse, question, parameters)
     path = _path(warehouse, question, need)
     rows = _rows(path, question.dimensions)
     is_kept = _is_kept(question, rows, of_parts, parameters)
@@ -144,7 +206,7 @@ def grouped_sql(
     """
     question.check()
     parameters = dict(bound or {})
-    of_rows, of_parts = _conditions(question, parameters)
+    of_rows, of_parts = _conditions(warehouse, question, parameters)
     texts = _texts(question.dimensions, [*figures, *conditions, key])
     start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
     path = _path(warehouse, question, Need((*texts, *of_parts), tuple(of_rows), start, end))
@@ -161,9 +223,11 @@ def grouped_sql(
     return sql + EAGER, parameters | path.parameters, path.tables
 
 
-def _need(question: Question, parameters: dict[str, Any]) -> tuple[Need, list[str]]:
+def _need(
+    warehouse: Warehouse, question: Question, parameters: dict[str, Any]
+) -> tuple[Need, list[str]]:
     """Say what rows a question takes, and which conditions its parts have to meet."""
-    of_rows, of_parts = _conditions(question, parameters)
+    of_rows, of_parts = _conditions(warehouse, question, parameters)
     texts = _texts(question.dimensions, [sql for sql, _ in _figures(question)])
     start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
     return Need((*texts, *of_parts), tuple(of_rows), start, end), of_parts
@@ -190,7 +254,9 @@ def _bind_values(values: Iterable[str], dimension: str, parameters: dict[str, An
     return _bind(typed_values(values, dimension), f"Array({_type(dimension)})", parameters)
 
 
-def _conditions(question: Question, parameters: dict[str, Any]) -> tuple[list[str], list[str]]:
+def _conditions(
+    warehouse: Warehouse, question: Question, parameters: dict[str, Any]
+) -> tuple[list[str], list[str]]:
     """Write what rows must meet, and what the parts must into which a split takes a row."""
     of_rows, of_parts = [], []
     for kept in question.filters:
@@ -203,18 +269,70 @@ def _conditions(question: Question, parameters: dict[str, Any]) -> tuple[list[st
         is_many = DIMENSIONS[kept.dimension].is_many
         if is_many and not kept.exclude and kept.dimension in question.dimensions:
             of_parts.append(_is_one_of(kept.dimension, values))
-    return [*of_rows, *of_scope(question.scope, parameters)], of_parts
+    spread = question.booked == "spread"
+    of_rows += of_scope(warehouse, question.scope, parameters, spread=spread)
+    return of_rows, of_parts
 
 
-def of_scope(scope: Scope | None, parameters: dict[str, Any]) -> list[str]:
-    """Write what rows must meet to be seen: any name of the scope, as a filter would have it."""
+def of_scope(
+    warehouse: Warehouse,
+    scope: Scope | None,
+    parameters: dict[str, Any],
+    *,
+    spread: bool = False,
+) -> list[str]:
+    """Write what rows must meet to be seen: any name of the scope, as a filter would have it.
+
+    With `spread` the rows are days of lines.
+    """
     if scope is None or scope.public:
         return []
-    seen = [
-        _has(Filter(name, names), _bind_values(names, name, parameters))
-        for name, names in scope.by_dimension().items()
-    ]
+    seen: list[str] = []
+    for kind, names in scope.by_dimension().items():
+        if kind == "metagroup":
+            seen += _in_metagroups(warehouse, names, spread, parameters)
+        else:
+            seen.append(_is_named(kind, names, parameters))
     return [f"({' OR '.join(seen)})" if seen else "0"]
+
+
+def _is_named(dimension: str, names: tuple[str, ...], parameters: dict[str, Any]) -> str:
+    """Write the condition of a filter, faster where no name can be one that is mended."""
+    column = _key(dimension) if any("\ufffd" in name for name in names) else None
+    values = _bind_values(names, dimension, parameters)
+    return f"{column or DIMENSIONS[dimension].sql} IN {values}"
+
+
+def _in_metagroups(
+    warehouse: Warehouse, names: tuple[str, ...], spread: bool, parameters: dict[str, Any]
+) -> list[str]:
+    """Write the condition of a filter by who is a member: whatever rows there are then tell it."""
+    sql = (
+        "SELECT kind, cluster, toString(since), toString(until), groupUniqArray(member)"
+        " FROM metagroups WHERE metagroup IN {names:Array(String)} GROUP BY ALL ORDER BY ALL"
+    )
+    found = warehouse.rows(sql, {"names": [*names]})
+    if spread and any(
+        since > str(ALWAYS) or until < str(NO_END) for _, _, since, until, _ in found
+    ):
+        # a day is here one on which it ran, and the day of the end decides
+        return [_has(Filter("metagroup", names), _bind_values(names, "metagroup", parameters))]
+    return [_of_members(row, parameters) for row in found]
+
+
+def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:
+    """Write the condition of members that are so on the same clusters and days."""
+    kind, cluster, since, until, names = row
+    column = "owner" if kind == "user" else "`group`"
+    conditions = [f"{column} IN {_bind([*names], 'Array(String)', parameters)}"]
+    if cluster:
+        conditions.append(f"cluster = {_bind(cluster, 'String', parameters)}")
+    for sign, day, limit in ((">=", since, ALWAYS), ("<", until, NO_END)):
+        if day != str(limit):
+            # months will do where a membership begins and ends with one
+            own = "toStartOfMonth(day)" if day.endswith("-01") else "day"
+            conditions.append(f"{own} {sign} {_bind(day, 'Date', parameters)}")
+    return f"({' AND '.join(conditions)})"
 
 
 def _has(kept: Filter, values: str) -> str:
@@ -295,7 +413,7 @@ def _figures(question: Question) -> list[tuple[str, str]]:
         for i, metric in enumerate(METRICS[name] for name in question.metrics):
             found.append((metric.rows, f"b{i}"))
             found.append((f"100 * {metric.rows} / nullIf({metric.of}, 0)", f"s{i}"))
-    return found
+    return found + [(sql, f"h{i}") for i, sql in enumerate(_people(question))]
 
 
 def _rows(path: Path, dimensions: Iterable[str]) -> str:

@@ -127,7 +127,7 @@ def _windows(wanted: Search) -> list[date]:
 def _listed(warehouse: Warehouse, wanted: Search, first: date, rows: int) -> pa.Table:
     parameters: dict[str, Any] = {}
     asked = Question(("jobs",), filters=wanted.filters, scope=wanted.scope)
-    filtered, _ = _conditions(asked, parameters)
+    filtered, _ = _conditions(warehouse, asked, parameters)
     parameters["rows"] = rows
     conditions = ["is_attempt", *filtered, *_of_text(wanted.text, parameters)]
     conditions += _days(first, wanted.last, parameters)
@@ -227,7 +227,7 @@ def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -
         "SELECT toUInt32(submission_time) AS submitted, count() AS attempts,"
         " uniqExact(task_number) AS tasks, max(task_number) AS last_task,"
         " toValidUTF8(any(owner)) AS owner, toValidUTF8(any(job_name)) AS job_name"
-        f" FROM lines WHERE {_OF_JOB} AND is_attempt{_seen(scope, parameters)}"
+        f" FROM lines WHERE {_OF_JOB} AND is_attempt{_seen(warehouse, scope, parameters)}"
         " AND ({task:UInt32} = 0 OR task_number = {task:UInt32})"
         " GROUP BY submission_time ORDER BY submission_time DESC LIMIT 100",
         parameters,
@@ -235,10 +235,10 @@ def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -
     )
 
 
-def _seen(scope: Scope | None, parameters: dict[str, Any]) -> str:
+def _seen(warehouse: Warehouse, scope: Scope | None, parameters: dict[str, Any]) -> str:
     """Write what more a line must meet to be seen; the public sees none."""
     refuse_public(scope, "single jobs")
-    return "".join(f" AND {each}" for each in of_scope(scope, parameters))
+    return "".join(f" AND {each}" for each in of_scope(warehouse, scope, parameters))
 
 
 _OF_JOB = "cluster = {cluster:String} AND job_number = {number:UInt32}"
@@ -258,7 +258,7 @@ def tasks(
 ) -> pa.Table:
     """List the tasks of an array, each with its last attempt, those that ran longest first."""
     parameters = _bound(key, submission) | {"rows": limit}
-    seen = _seen(scope, parameters)
+    seen = _seen(warehouse, scope, parameters)
     return warehouse.arrow(
         "SELECT task_number, count() AS attempts, argMax(outcome, place) AS outcome,"
         " argMax(toValidUTF8(hostname), place) AS node,"
@@ -280,7 +280,7 @@ def campaign(
 ) -> dict[str, Any]:
     """Sum up an array, see the view `campaigns`; empty where a task of it is not to be seen."""
     parameters = _bound(key, submission)
-    seen = _seen(scope, parameters)
+    seen = _seen(warehouse, scope, parameters)
     of_array = f"{_OF_JOB} AND submission_time = toDateTime({{submission:UInt32}}, 'UTC')"
     # it counts them all
     hidden = f" AND (SELECT countIf(NOT (1{seen})) FROM lines WHERE {of_array}) = 0" if seen else ""
@@ -295,7 +295,7 @@ def lines_of(
 ) -> list[dict[str, Any]]:
     """Give the lines of a job, or of a task of an array: all fields of each, attempts first."""
     parameters = _bound(key, submission) | {"rows": limit}
-    seen = _seen(scope, parameters)
+    seen = _seen(warehouse, scope, parameters)
     # metagroups are told by `lines`
     seen = f" AND record_id IN (SELECT record_id FROM lines WHERE {_OF_JOB}{seen})" if seen else ""
     rows: list[dict[str, Any]] = warehouse.arrow(
@@ -312,7 +312,7 @@ def parallel_class(warehouse: Warehouse, key: JobKey, day: date, scope: Scope | 
     """Tell whether the job of that number that ended on a day was on several nodes; '' if none."""
     refuse_public(scope, "single jobs")
     parameters = _bound(key)
-    seen = of_scope(scope, parameters)
+    seen = of_scope(warehouse, scope, parameters)
     conditions = (_OF_JOB, "task_number = {task:UInt32}", "is_attempt", *seen)
     need = Need(("parallel_class",), conditions, day, day + timedelta(days=1))
     path = from_lines(warehouse, need)
@@ -329,7 +329,7 @@ def last_day(
     sql = (
         f"SELECT count(), max(day) FROM lines WHERE {_OF_JOB} AND task_number = {{task:UInt32}}"
         " AND submission_time = toDateTime({submission:UInt32}, 'UTC') AND is_attempt"
-        f"{_seen(scope, parameters)}"
+        f"{_seen(warehouse, scope, parameters)}"
     )
     [(count, day)] = warehouse.rows(sql, parameters, settings_of(scope))
     return day if count else None

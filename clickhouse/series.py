@@ -14,6 +14,7 @@ import pyarrow as pa
 from clickhouse import columns
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
+from clickhouse.public import is_public
 from clickhouse.question import MOST_ROWS, Question
 
 DAY = timedelta(days=1)
@@ -52,6 +53,7 @@ def filled(question: Question, answer: pa.Table, academic_year_starts: int = 9) 
         [rows.get(key) for key in keys],
         [*timed, *others],
         [(*step, *other) for step, other in keys],
+        nothing=None if is_public(question.scope) else 0,
     )
 
 

@@ -1,0 +1,128 @@
+"""What access rules cost: the same questions without a scope and within those of four roles.
+
+    python -m benchmarks.access --config pychart.toml --runs 7 [--random 20] [--rules]
+
+The database must be loaded, its rollups fresh, and its settings have metagroups. Each run asks a
+question once for each role, in turns, so that whatever else the machine does meets all alike.
+Medians in milliseconds; the ratios are to the same question without a scope. With `--rules` it
+fails where one is above 1.2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from benchmarks.questions import DISTRIBUTIONS, Took, randomly, standard, timed
+from clickhouse.connection import Warehouse
+from clickhouse.distributions import distribution
+from clickhouse.migrate import open_current
+from clickhouse.query import Period, Question, ask, to_sql, values
+from clickhouse.scope import Scope
+from clickhouse.settings import load_settings
+
+MOST = 1.2  # of the time without a scope
+JITTER = 5.0  # ms that a median may be off
+SLOW = 1500.0  # ms, above which three runs must do
+
+Asked = Callable[[Scope | None], object]
+
+
+def roles(db: Warehouse) -> dict[str, Scope | None]:
+    """The largest user, a PI, a correspondent, and an admin, who has no scope either."""
+    users, groups = values(db, "user", limit=6), values(db, "group", limit=7)
+    metagroups = values(db, "metagroup", limit=2)
+    if len(metagroups) < 2:
+        raise SystemExit("the settings have fewer than two metagroups")
+    return {
+        "user": Scope(users=(users[0],)),
+        "PI": Scope(users=tuple(users[1:6]), groups=tuple(groups[5:7])),
+        "correspondent": Scope(groups=tuple(groups[:5]), metagroups=tuple(metagroups)),
+        "admin": None,
+    }
+
+
+def more() -> dict[str, Question]:
+    """What pages ask besides the standard questions."""
+    return {
+        "distinct users, groups, nodes": Question(("users", "groups", "nodes")),
+        "failures by outcome and month": Question(
+            ("failed_jobs", "failure_rate"), ("outcome", "month"), Period.parse("2020")
+        ),
+        "metagroups": Question(("core_hours", "jobs"), ("metagroup",)),
+        "metagroups by year": Question(("core_hours",), ("metagroup", "year")),
+        "queues by sub-cluster": Question(("core_hours",), ("queue", "sub_cluster")),
+        "slots from powers of two": Question(("jobs", "core_hours"), ("slots_from",)),
+    }
+
+
+def asked(db: Warehouse, count: int) -> Iterator[tuple[str, Asked, str]]:
+    """Give questions with a name and the tables that answer without a scope."""
+    for name, each in (standard(values(db, "user", limit=1)[0]) | more()).items():
+        yield name, partial(_ask, db, each), " + ".join(to_sql(db, each)[2].tables)
+    for name, one in DISTRIBUTIONS.items():
+        yield name, lambda scope, one=one: distribution(db, replace(one, scope=scope)), ""
+    for number, each in enumerate(randomly(db, count), 1):
+        words = f"{', '.join(each.metrics)} by {', '.join(each.dimensions) or 'nothing'}"
+        tables = " + ".join(to_sql(db, each)[2].tables)
+        yield f"random {number}: {words}"[:70], partial(_ask, db, each), tables
+
+
+def _ask(db: Warehouse, question: Question, scope: Scope | None) -> object:
+    return ask(db, replace(question, scope=scope))
+
+
+def measured(
+    one: Asked, scopes: dict[str, Scope | None], runs: int
+) -> dict[str, tuple[float, float]]:
+    """Give the median wall and CPU time of each role, "" being no scope, asked in turns."""
+    everyone: dict[str, Scope | None] = {"": None} | scopes
+    first = {role: timed(partial(one, scope)) for role, scope in everyone.items()}
+    found: dict[str, list[Took]] = {role: [] for role in everyone}
+    for _ in range(3 if first[""].wall > SLOW else runs):
+        for role, scope in everyone.items():
+            found[role].append(timed(partial(one, scope)))
+    return {
+        role: (
+            statistics.median(each.wall for each in took),
+            statistics.median(each.cpu for each in took),
+        )
+        for role, took in found.items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--random", type=int, default=20, help="so many random questions too")
+    parser.add_argument("--rules", action="store_true", help=f"fail above {MOST}")
+    parser.add_argument("--only", default="", help="questions with this in their name")
+    options = parser.parse_args()
+    slow: list[str] = []
+    with open_current(load_settings(options.config)) as db:
+        scopes = roles(db)
+        print(f"{'question':70} {'no scope':>17} " + " ".join(f"{role:>20}" for role in scopes))
+        for name, one, tables in asked(db, options.random):
+            if options.only not in name:
+                continue
+            took = measured(one, scopes, options.runs)
+            wall, cpu = took[""]
+            line = f"{name:70} {wall:6.0f} ms {cpu:5.0f} CPU"
+            for role in scopes:
+                its_wall, its_cpu = took[role]
+                line += f" {its_wall:6.0f} ms {its_wall / wall:4.2f} {its_cpu / cpu:4.2f} "
+                if its_wall > MOST * wall + JITTER:
+                    slow.append(f"{name}: {role} {its_wall / wall:.2f}")
+            print(f"{line} {tables}", flush=True)
+    print("\n".join(slow) or f"none takes more than {MOST} times as long")
+    if slow and options.rules:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

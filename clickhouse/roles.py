@@ -93,6 +93,7 @@ class AccessSettings(Strict):
     trusted_peers: tuple[Annotated[str, AfterValidator(_peer)], ...] = PEERS
     sign_out_url: str = ""  # of the proxy
     # of an OpenID Connect provider, which Streamlit's secrets.toml describes
+    secrets_file: Path | None = None  # where that is not .streamlit/secrets.toml
     provider: str = ""  # its section there; '' is [auth] itself
     user_claim: Name = "preferred_username"
     groups_claim: Name = "groups"

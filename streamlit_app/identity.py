@@ -177,6 +177,8 @@ def middleware(access: AccessSettings | None) -> list[Middleware]:
     if access is None:
         return []
     if access.method == "oidc":
+        if access.secrets_file:
+            config.set_option("secrets.files", [str(access.secrets_file)])
         _check_provider(access.provider)
     told = {OWN_HEADER: OWN_FIELD} if access.method == "header" else {}
     config.set_option("server.trustedUserHeaders", told)

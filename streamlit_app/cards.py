@@ -12,7 +12,6 @@ from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 import pyarrow.parquet
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -21,6 +20,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from streamlit_app import charts, data, i18n, pictures, text
+from streamlit_app.exports import write_csv
 from streamlit_app.filters import Scope, add_to_filter, show_chips
 from streamlit_app.i18n import mark, t, tn
 
@@ -142,9 +142,7 @@ def _written(language: str, write: Callable[[], str | bytes]) -> str | bytes:
 
 def csv_bytes(table: pa.Table) -> bytes:
     """Write a table as CSV, with labels and units in its first line."""
-    output = io.BytesIO()
-    pa.csv.write_csv(table.rename_columns([_heading(n) for n in table.column_names]), output)
-    return output.getvalue()
+    return write_csv(table.rename_columns([_heading(n) for n in table.column_names]))
 
 
 def parquet(table: pa.Table) -> bytes:

@@ -10,8 +10,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MOST_CONNECTIONS = 2000
 SPARE_FILES = 256  # that the process opens besides connections
-REQUEST_SECONDS = 15.0  # in which line and headers of a request must have come
-MOST_HEADER_BYTES = 32 * 1024  # of a request's line and headers; a login's cookies take some
+REQUEST_SECONDS = 10.0  # in which line and headers of a request must have come
+# Of a request's line and headers: a statement of 10,000 characters may be in an address, and a
+# login's cookies take some.
+MOST_HEADER_BYTES = 64 * 1024
 MOST_MESSAGE_BYTES = 1024 * 1024  # of a browser's message; the longest statement is 20,000
 FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\nretry-after: 10\r\n"

@@ -12,6 +12,7 @@ import ipaddress
 import logging
 import re
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio
 import streamlit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
@@ -26,13 +28,19 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from streamlit_app.connections import MOST_HEADER_BYTES
+
 LOG = logging.getLogger(__name__)
 MOST_SESSIONS = 600  # open pages of all people
 MOST_SESSIONS_PER_ADDRESS = 100  # people behind one address translation share it
+# What a browser may ask for: so much at once, then so much a second. Each message can start a run
+# of the page, in a thread of its own.
+SESSION_PACE, ADDRESS_PACE = (30.0, 10.0), (200.0, 40.0)
 OPEN = frozenset({"/_stcore/health", "/_stcore/host-config", "/_stcore/stream", "/api/ready"})
 CLOSED = ("/_stcore", "/component", "/api", "/app", "/auth", "/oauth2callback")
 LOGIN = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
 READY = "/api/ready"
+HERE = "this machine"  # or a proxy on it that does not say for whom it asks
 INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _DENIED_FEATURES = (
@@ -130,6 +138,34 @@ def is_near(connection: HTTPConnection) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
+class Pace:
+    """So many at once, and then so many a second."""
+
+    def __init__(self, at_once: float, per_second: float) -> None:
+        """Begin with all of them free."""
+        self._most, self._per_second = at_once, per_second
+        self._free, self._seen = at_once, time.monotonic()
+
+    def take(self) -> float:
+        """Take one; gives the seconds to wait for it."""
+        now = time.monotonic()
+        gained = (now - self._seen) * self._per_second
+        self._free, self._seen = min(self._most, self._free + gained) - 1, now
+        return max(0.0, -self._free / self._per_second)
+
+
+def _unhurried(receive: Receive, paces: Iterable[Pace]) -> Receive:
+    """Take messages no faster than these; who sends more waits, and so does what was sent."""
+
+    async def receiving() -> Message:
+        message = await receive()
+        if message["type"] == "websocket.receive":
+            await anyio.sleep(max(pace.take() for pace in paces))
+        return message
+
+    return receiving
+
+
 class Protection:
     """The middleware; it comes first."""
 
@@ -138,6 +174,7 @@ class Protection:
         self._app, self._hosts, self._login = app, hosts, login
         self._headers = headers_of_every_answer()
         self._sessions: Counter[str] = Counter()
+        self._paces: dict[str, Pace] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or let it through."""
@@ -148,8 +185,9 @@ class Protection:
         if refused := self._refusal(connection):
             await _refuse(scope, receive, self._adding_headers(scope, send), *refused)
         elif scope["type"] == "websocket":
-            with self._place(address_of(connection)):
-                await self._app(scope, receive, send)
+            with self._place(address_of(connection)) as shared:
+                pace = Pace(*SESSION_PACE)
+                await self._app(scope, _unhurried(receive, (pace, shared)), send)
         else:
             await self._app(scope, receive, self._adding_headers(scope, send))
 
@@ -162,6 +200,8 @@ class Protection:
                 421,
                 f"{named!r} is not a name of this service; see allowed_hosts in the settings",
             )
+        if _size(connection) > MOST_HEADER_BYTES:
+            return 431, "the address or the headers are too long"
         path = connection.scope["path"]
         if not path.isprintable() or "\\" in path:
             return 400, "there is no such path"
@@ -171,6 +211,8 @@ class Protection:
             return self._refusal_of_session(connection)
         if connection.scope["method"] not in ("GET", "HEAD"):
             return 405, "only GET and HEAD are answered"
+        if connection.headers.get("content-length", "0") != "0" or _is_chunked(connection):
+            return 413, "nothing can be sent here"
         return None
 
     def _is_open(self, path: str) -> bool:
@@ -184,21 +226,24 @@ class Protection:
         origins = connection.headers.getlist("origin")
         if any(not _is_own(origin, connection.headers["host"]) for origin in origins):
             return 403, "a page of another site asks"
-        here = self._sessions[address_of(connection)]
-        if here >= MOST_SESSIONS_PER_ADDRESS or self._sessions.total() >= MOST_SESSIONS:
-            LOG.warning("no place for one more page of %s", address_of(connection))
+        address = address_of(connection)
+        too_many = address != HERE and self._sessions[address] >= MOST_SESSIONS_PER_ADDRESS
+        if too_many or self._sessions.total() >= MOST_SESSIONS:
+            LOG.warning("no place for one more page of %s", address)
             return 503, "too many pages are open; try again in a minute"
         return None
 
     @contextmanager
-    def _place(self, address: str) -> Iterator[None]:
+    def _place(self, address: str) -> Iterator[Pace]:
+        """Keep a place for one page; gives the pace that those of an address have together."""
         self._sessions[address] += 1
+        pace = self._paces.setdefault(address, Pace(*ADDRESS_PACE))
         try:
-            yield
+            yield Pace(*ADDRESS_PACE) if address == HERE else pace
         finally:
             self._sessions[address] -= 1
             if not self._sessions[address]:
-                del self._sessions[address]
+                del self._sessions[address], self._paces[address]
 
     def _adding_headers(self, scope: Scope, send: Send) -> Send:
         private = scope["path"].startswith("/media/")
@@ -216,9 +261,9 @@ class Protection:
 
 def address_of(connection: HTTPConnection) -> str:
     """Give where a request comes from: from a proxy on this machine, what that one was asked by."""
-    if is_near(connection) and (forwarded := _last(connection.headers, "x-forwarded-for")):
-        return forwarded
-    return connection.client.host if connection.client else ""
+    if is_near(connection):
+        return _last(connection.headers, "x-forwarded-for") or HERE
+    return connection.client.host if connection.client else HERE
 
 
 def _last(headers: Headers, name: str) -> str:
@@ -230,6 +275,17 @@ def _is_direct(connection: HTTPConnection) -> bool:
     """Tell whether this machine itself asks, not someone through a proxy on it."""
     through: Iterable[str] = ("x-forwarded-for", "x-real-ip", "forwarded", "via")
     return is_near(connection) and not any(name in connection.headers for name in through)
+
+
+def _size(connection: HTTPConnection) -> int:
+    """Count the bytes of a request's address and headers; the server looks at them by the piece."""
+    scope = connection.scope
+    address = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+    return address + sum(len(name) + len(value) for name, value in scope["headers"])
+
+
+def _is_chunked(connection: HTTPConnection) -> bool:
+    return "transfer-encoding" in connection.headers
 
 
 def _is_own(origin: str, host: str) -> bool:

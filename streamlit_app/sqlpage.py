@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 import streamlit as st
 
 from clickhouse.fields import FIELDS
 from clickhouse.migrate import INTERFACE
 from streamlit_app import data
+from streamlit_app.exports import write_csv
 from streamlit_app.i18n import mark, t
 from streamlit_app.warehouse import holder
 
@@ -191,10 +191,8 @@ def _word(value: bytes) -> str:
 
 def csv_bytes(table: pa.Table) -> bytes:
     """Write an answer as CSV."""
-    output = io.BytesIO()
     flat = [_flat(_readable(table.column(i))) for i in range(table.num_columns)]
-    pa.csv.write_csv(pa.table(flat, names=table.column_names), output)
-    return output.getvalue()
+    return write_csv(pa.table(flat, names=table.column_names))
 
 
 def _flat(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -19,7 +19,7 @@ SETTINGS = """
 allowed_hosts = [{hosts}]
 database = "chdb://{folder}/db"
 state_directory = "{folder}"
-query_seconds = 20
+query_seconds = 3
 
 [access]
 method = "header"

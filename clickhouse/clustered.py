@@ -34,6 +34,7 @@ from clickhouse.migrate import (
 from clickhouse.settings import Settings
 from clickhouse.shards import KEYS, SUFFIX, Shards
 
+NO_KEEPER = 225
 FIRST_SHARED = 1500  # Distributed tables are numbered from here in `migrations`
 MIGRATIONS, LEDGER = "0001_migrations", "0004_batches"
 STORED = ("accounting", "rejected_lines")  # and replicated
@@ -139,8 +140,7 @@ def _migrate_server(
         opened(warehouse, address, shards.database, create=True) as own,
         opened(warehouse, address, name, create=True) as shared,
     ):
-        create = partial(_create_replicated, own, address) if replicated else lambda: None
-        done = apply(own, create)
+        done = apply(own, partial(_create_replicated, own, address) if replicated else None)
         done += _share_tables(shared, own, shards, replicated)
         settings = warehouse.settings
         done += replace_views(own, settings, views(settings, everywhere=name))
@@ -161,7 +161,14 @@ def _create_replicated(own: Warehouse, address: str) -> None:
     for name, text in texts.items():
         path = f"/clickhouse/tables/{{shard}}/{{database}}/{name}"
         plain_text = text.replace(f"CREATE TABLE {scratch}.", "CREATE TABLE IF NOT EXISTS ", 1)
-        own.command(replicated_sql(plain_text, path, "{replica}"))
+        try:
+            own.command(replicated_sql(plain_text, path, "{replica}"))
+        except WarehouseError as error:
+            if error.code != NO_KEEPER:
+                raise
+            place = shown(own.settings.database)
+            why = "this server has no Keeper; without one, --no-replication"
+            raise ConfigError(f"{place}: {why}") from error
 
 
 def _create_text(warehouse: Warehouse, table: str) -> str:
@@ -189,7 +196,8 @@ def replicated_sql(sql: str, path: str, replica: str) -> str:
 def _share_tables(shared: Warehouse, own: Warehouse, shards: Shards, replicated: bool) -> list[str]:
     """Make the tables through which the shards' rows are read and written, and the ledger."""
     known = {statement.name: statement for statement in schema()}
-    shared.command(known[MIGRATIONS].sql)
+    if not _engine(shared, "migrations"):
+        shared.command(known[MIGRATIONS].sql)
     tables = [_distributed(own, shards, name, KEYS[name]) for name in STORED]
     if replicated:
         path = "/clickhouse/tables/all/{database}/batches"

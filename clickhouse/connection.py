@@ -46,11 +46,13 @@ READ_SETTINGS: dict[str, Any] = {
     "optimize_move_to_prewhere_if_final": 1,
 }
 # Of a cluster: a shard that is not there is an error, a list of names is made once for all shards,
-# and of each shard's replicas the same one answers, so that a question finds what it was told of.
+# and of each shard's replicas the same one answers, whichever server is asked: a question finds
+# what it was told of, and what was written is read again.
 CLUSTER_SETTINGS = {
     "skip_unavailable_shards": 0,
     "distributed_product_mode": "global",
     "load_balancing": "in_order",
+    "prefer_localhost_replica": 0,
 }
 # Stated on each insert, since defaults differ by version: rows are there when it returns, and no
 # token or hash may drop a block (one that was lost half way would be taken for a repetition).
@@ -62,7 +64,7 @@ WRITE_SETTINGS = {
     "insert_deduplicate": 0,
     "materialized_views_ignore_errors": 0,
 }
-UNKNOWN_DATABASE = 81
+UNKNOWN_DATABASE, ACCESS_DENIED = 81, 497
 # Connection, timeout, overload: the same statement may succeed later.
 TRANSIENT_CODES = frozenset({159, 202, 209, 210, 216, 241, 242, 243, 319, 999})
 # Unknown table, database or column, no right, no access: it stays so until someone acts.
@@ -363,6 +365,8 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
         return WarehouseUnreachable(f"{place}: {OTHER_REPLICA}; ask again", code)
     if lost := _lost_shard(text):
         return WarehouseUnreachable(f"{place}: {lost}", code)
+    if code == ACCESS_DENIED and re.search(r"the grant [A-Z, ]*\b(CREATE|DROP)\b", reason):
+        reason += "; `pychart migrate` as the owner of the tables makes what is missing"
     kind = _kind(code, reason, unanswered=isinstance(error, OperationalError) or not what)
     if kind is WarehouseUnreachable:
         reason = _connection_reason(text) or reason

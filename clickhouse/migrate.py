@@ -124,11 +124,11 @@ def _replace_for(warehouse: Warehouse, settings: Settings) -> list[str]:
     return replace_views(warehouse, settings, views(settings))
 
 
-def apply(warehouse: Warehouse, create: Callable[[], None] = lambda: None) -> list[str]:
+def apply(warehouse: Warehouse, create: Callable[[], None] | None = None) -> list[str]:
     """Run the statements of `schema/` that have not run; `create` comes first where none has."""
     applied = _applied(warehouse)
     known = schema()
-    if not applied:
+    if create is not None and not applied:
         create()
     newest = max(applied, default=0)
     if newest > known[-1].number:

@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from clickhouse.clustered import on_every_server
 from clickhouse.connection import EMBEDDED_DATABASE, Warehouse
 from clickhouse.coverage import look
+from clickhouse.errors import WarehouseUnreachable
 from clickhouse.measures import NEAR, TABLES
 from clickhouse.rowset import LITERAL, words
 from clickhouse.scope import EVERYTHING, Scope, key_of, refuse_public
@@ -88,22 +90,31 @@ def apply(warehouse: Warehouse) -> list[str]:
     """
     if warehouse.embedded:
         return []
-    done = []
-    for table, condition in conditions(warehouse).items():
-        for database in _databases(warehouse):
-            warehouse.command(
-                f"CREATE ROW POLICY OR REPLACE {POLICY} ON `{database}`.`{table}`"
-                f" USING {condition} TO ALL EXCEPT CURRENT_USER"
-            )
-        done.append(table)
-    return done
+    found = conditions(warehouse)
+    statements = [
+        f"CREATE ROW POLICY OR REPLACE {POLICY} ON `{database}`.`{table}`"
+        f" USING {condition} TO ALL EXCEPT CURRENT_USER"
+        for table, condition in found.items()
+        for database in _databases(warehouse)
+    ]
+    _refuse_lack(on_every_server(warehouse, statements))
+    return [*found]
 
 
 def drop(warehouse: Warehouse) -> None:
     """Take the row policies away, where there are any."""
-    for table in ("accounting", *NOBODYS, *(cube.name for cube in TABLES)):
-        for database in _databases(warehouse):
-            warehouse.command(f"DROP ROW POLICY IF EXISTS {POLICY} ON `{database}`.`{table}`")
+    statements = [
+        f"DROP ROW POLICY IF EXISTS {POLICY} ON `{database}`.`{table}`"
+        for table in ("accounting", *NOBODYS, *(cube.name for cube in TABLES))
+        for database in _databases(warehouse)
+    ]
+    _refuse_lack(on_every_server(warehouse, statements))
+
+
+def _refuse_lack(down: Iterable[str]) -> None:
+    """Let nobody think that all servers have the policies where one has not."""
+    if lacking := ", ".join(down):
+        raise WarehouseUnreachable(f"no answer from {lacking}: its row policies are as they were")
 
 
 def conditions(warehouse: Warehouse) -> dict[str, str]:

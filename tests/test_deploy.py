@@ -40,7 +40,7 @@ SERVER_SETTINGS = ROOT / "clickhouse" / "server"
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 MOST_EXPOSED = 2.0
-ENDING = {"migrate"}  # services that do their work and end
+ENDING = {"migrate", "cluster-migrate"}  # services that do their work and end
 
 
 # --- packages ---------------------------------------------------------------------------------
@@ -111,12 +111,14 @@ def test_compose_file_follows_the_specification() -> None:
 
 def test_compose_publishes_only_the_app_and_on_the_loopback() -> None:
     published = {name: service["ports"] for name, service in SERVICES.items() if "ports" in service}
-    assert list(published) == ["app"]
+    assert list(published) == ["app", "cluster-app"]
+    assert published["cluster-app"] == published["app"]
     assert all(
         port.startswith("${PYCHART_PUBLISH_ADDRESS:-127.0.0.1}:") for port in published["app"]
     )
     assert COMPOSE["networks"]["database"]["internal"] is True
-    assert [n for n, service in SERVICES.items() if "front" in service["networks"]] == ["app"]
+    in_front = [name for name, service in SERVICES.items() if "front" in service["networks"]]
+    assert in_front == ["app", "cluster-app"]
 
 
 @pytest.mark.parametrize("name", SERVICES)

@@ -117,11 +117,13 @@ def main() -> None:
         who.show_door(viewer)
         return
     with st.sidebar:
-        who_looks, filters = st.container(), st.container()
+        who_looks, filters, names = st.container(), st.container(), st.container()
         _show_language()
     _run(page, place, viewer, filters)
     with who_looks:
         who.show_viewer(viewer)
+    with names:
+        who.show_names_switch()
 
 
 main()

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import streamlit as st
 
 from clickhouse.roles import AccessSettings
-from streamlit_app import access, address, audit, data, pseudonyms, text
+from streamlit_app import access, address, audit, data, places, pseudonyms, text
 from streamlit_app.access import ROLES, Viewer
 from streamlit_app.i18n import t
 from streamlit_app.places import Place
@@ -64,6 +64,8 @@ def show_refused(place: Place) -> None:
     if place.is_public:
         said = t("There are no totals for the public here.")
     st.info(said, icon=":material/lock:")
+    if not place.is_public:
+        st.page_link(places.VIEWS / places.TOTALS.file, label=t(places.TOTALS.title))
 
 
 # --- the sidebar ---

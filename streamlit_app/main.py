@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -77,14 +78,21 @@ def _place(page: Page, viewer: Viewer) -> places.Place:
     return next(found, _first(viewer))
 
 
-def _run(page: Page, place: places.Place, viewer: Viewer, sidebar: DeltaGenerator) -> None:
+def _run(
+    page: Page, place: places.Place, viewer: Viewer, sidebar: Sequence[DeltaGenerator]
+) -> None:
+    above, filters, below = sidebar
     try:
         if not data.version():
             states.show_empty()
             return
         who.hide_in_address()
-        with sidebar:
+        with above:
+            who.show_viewer(viewer)
+        with filters:
             show_filters()
+        with below:
+            who.show_names_switch()
         if st.session_state.pop(asking.STOPPED, False):
             states.show_stopped()
         elif who.may_open(viewer, place):
@@ -117,13 +125,9 @@ def main() -> None:
         who.show_door(viewer)
         return
     with st.sidebar:
-        who_looks, filters, names = st.container(), st.container(), st.container()
+        above, filters, below = st.container(), st.container(), st.container()
         _show_language()
-    _run(page, place, viewer, filters)
-    with who_looks:
-        who.show_viewer(viewer)
-    with names:
-        who.show_names_switch()
+    _run(page, place, viewer, (above, filters, below))
 
 
 main()

@@ -182,7 +182,7 @@ def _filled(found: pa.Table, asked: Histogram) -> pa.Table:
             ("jobs", pa.uint64()),
         ]
     )
-    columns = zip(*rows, strict=True)
+    columns = zip(*rows, strict=True) if rows else ([] for _ in schema)
     return pa.table([pa.array(c, f.type) for c, f in zip(columns, schema, strict=True)], schema)
 
 

@@ -9,7 +9,7 @@ same split shows, of a year as of a queue. It does not help against the differen
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -32,27 +32,27 @@ def is_public(scope: Scope | None) -> bool:
     return scope is not None and scope.public
 
 
-def people_of(metrics: Iterable[str]) -> list[str]:
+def people_of(metrics: Iterable[str], condition: str = "1") -> list[str]:
     """Write who is behind a cell: of all its lines, then of those that each metric needs."""
     needed = dict.fromkeys(METRICS[name].rows for name in metrics)
-    return [PEOPLE, *map(_people_if, needed)]
+    return [_people_where(each) for each in (condition, *(_and(condition, n) for n in needed))]
 
 
-def _people_if(rows: str) -> str:
-    """Write the users of the rows that a count of lines does not leave at 0."""
+def _and(condition: str, rows: str) -> str:
+    """Write which rows a count of lines does not leave at 0 besides."""
     found = _SUM.fullmatch(rows)
     if not found:
         raise AssertionError(f"no sum: {rows}")
     has_some = f"{found[1] or found[2]} > 0" + (f" AND {found[3]}" if found[3] else "")
-    return people_where(has_some)
+    return f"({condition}) AND {has_some}"
 
 
-def people_where(condition: str) -> str:
+def _people_where(condition: str) -> str:
     """Write who is behind the rows that meet a condition."""
     return f"groupUniqArrayIf({FEWEST_PEOPLE})({_WHO}, ifNull({condition}, 0))"
 
 
-def enough(who: Iterable[frozenset[int]]) -> bool:
+def enough(who: Iterable[Collection[int]]) -> bool:
     """Tell whether a figure may be shown: of enough people, of whom none or enough have a value."""
     everyone, *having = who
     return len(everyone) >= FEWEST_PEOPLE and not any(0 < len(w) < FEWEST_PEOPLE for w in having)
@@ -67,8 +67,14 @@ class Cell:
     size: float
 
 
-def without_few(found: pa.Table, keys: Sequence[str], people: Sequence[str], size: str) -> pa.Table:
-    """Leave out the rows that must not be shown, and the columns `people` of all."""
+def without_few(
+    found: pa.Table,
+    keys: Sequence[str],
+    people: Sequence[str],
+    size: str,
+    also: Collection[int] = (),
+) -> pa.Table:
+    """Leave out the rows that must not be shown, `also` these, and the columns `people` of all."""
     cells = [
         Cell(key, tuple(frozenset(each) for each in who), float(amount or 0))
         for key, who, amount in zip(
@@ -76,7 +82,7 @@ def without_few(found: pa.Table, keys: Sequence[str], people: Sequence[str], siz
         )
     ]
     table = found.drop_columns([*people])
-    hidden = to_hide(cells)
+    hidden = to_hide(cells, also)
     if not keys and hidden:  # whoever asks for a total expects a row
         return pa.table([pa.nulls(1, field.type) for field in table.schema], schema=table.schema)
     return table.take(pa.array([i for i in range(len(cells)) if i not in hidden], pa.int64()))
@@ -88,9 +94,9 @@ def _rows(found: pa.Table, names: Sequence[str]) -> list[tuple[Any, ...]]:
     return [*zip(*(found[name].to_pylist() for name in names), strict=True)]
 
 
-def to_hide(cells: Sequence[Cell]) -> set[int]:
-    """Say which cells must not be shown, by number."""
-    hidden = {number for number, cell in enumerate(cells) if not enough(cell.who)}
+def to_hide(cells: Sequence[Cell], also: Collection[int] = ()) -> set[int]:
+    """Say which cells must not be shown where these are not, by number."""
+    hidden = {number for number, cell in enumerate(cells) if not enough(cell.who)} | {*also}
     sums = [*_sums(cells)]
     while more := {each for parts in sums if (each := _one_more(cells, parts, hidden)) is not None}:
         hidden |= more

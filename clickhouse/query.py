@@ -25,7 +25,7 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 from clickhouse.paths import has_rollups as rollups_have
-from clickhouse.public import PEOPLE, is_public, people_of, people_where, without_few
+from clickhouse.public import PEOPLE, enough, is_public, people_of, without_few
 from clickhouse.question import LACKING, Filter, Period, Question, known, typed_values
 from clickhouse.rowset import EAGER
 from clickhouse.scope import FEWEST_PEOPLE, Scope, refuse_personal, settings_of
@@ -56,17 +56,23 @@ def ask(warehouse: Warehouse, question: Question) -> pa.Table:
 
 
 def _for_the_public(warehouse: Warehouse, question: Question) -> pa.Table:
-    """Ask for all cells, also for those that are the rest of a whole, and leave out the few's."""
-    whole = replace(question, other=True) if question.keeps_some else replace(question, limit=None)
-    found = _asked(warehouse, whole)
+    """Ask for all cells and leave out the few's; of a part of them what the whole would show."""
+    found = _asked(warehouse, replace(question, limit=None, names=(), other=False))
     people = [name for name in found.column_names if name.startswith(_PEOPLE)]
     if not leaves_enough_out(warehouse, question):
         found = found.slice(0, 0) if question.dimensions else _of_nobody(found, people)
     shown = without_few(found, question.dimensions, people, question.metrics[0])
-    if question.keeps_some and not question.other:
-        parts = pc.equal(shown.column(columns.ROW), columns.PART)
-        shown = shown.filter(parts).drop_columns([columns.ROW])
-    return shown if question.keeps_some else shown.slice(0, question.limit)
+    if not question.keeps_some:
+        return shown.slice(0, question.limit)
+    keys = {*columns.keys(shown, question.dimensions)}
+    found = _asked(warehouse, replace(question, other=True))
+    found = found if keys else found.slice(0, 0)
+    rows = columns.keys(found, (columns.ROW, *question.dimensions))
+    also = {i for i, (row, *key) in enumerate(rows) if row == columns.PART and (*key,) not in keys}
+    some = without_few(found, question.dimensions, people, question.metrics[0], also)
+    if question.other:
+        return some
+    return some.filter(pc.equal(some[columns.ROW], columns.PART)).drop_columns([columns.ROW])
 
 
 def _of_nobody(found: pa.Table, people: Iterable[str]) -> pa.Table:
@@ -90,11 +96,13 @@ def leaves_enough_out(warehouse: Warehouse, question: Question) -> bool:
         " AND ".join([f"NOT ({left})", *(f"({each})" for each in filters if each is not left)])
         for left in filters
     ]
-    who = [people_where(each) for each in without]
-    path = _path(warehouse, question, Need((*who, "line_count"), (), start, end))
-    sql = f"SELECT {', '.join(who)} FROM {path.rows}{EAGER}"
-    [left_out] = warehouse.rows(sql, parameters | path.parameters)
-    return all(not people or len(people) >= FEWEST_PEOPLE for people in left_out)
+    who = [people_of(question.metrics, each) for each in without]
+    texts = [sql for each in who for sql in each]
+    path = _path(warehouse, question, Need((*texts, "line_count"), (), start, end))
+    left_out = ", ".join(f"[{', '.join(each)}]" for each in who)
+    sql = f"SELECT {left_out} FROM {path.rows}{EAGER}"
+    [found] = warehouse.rows(sql, parameters | path.parameters)
+    return all(not everyone or enough([everyone, *having]) for everyone, *having in found)
 
 
 def _asked(warehouse: Warehouse, question: Question) -> pa.Table:
@@ -160,13 +168,13 @@ def values(
     refuse_personal(scope, [dimension])
     parameters: dict[str, Any] = {"contains": contains, "limit": limit}
     seen = tuple(of_scope(warehouse, scope, parameters))
-    enough = f" AND length({PEOPLE}) >= {FEWEST_PEOPLE}" if is_public(scope) else ""
-    path = choose(warehouse, Need((*_texts([dimension], [enough]), "line_count"), seen))
+    of_many = f" AND length({PEOPLE}) >= {FEWEST_PEOPLE}" if is_public(scope) else ""
+    path = choose(warehouse, Need((*_texts([dimension], [of_many]), "line_count"), seen))
     output = _output(dimension, _key(dimension))
     sql = (
         f"SELECT toString({output}) AS value FROM {_rows(path, [dimension])}"
         f" GROUP BY {_key(dimension)}"
-        f" HAVING value != ''{enough}"
+        f" HAVING value != ''{of_many}"
         " AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )

@@ -227,7 +227,8 @@ def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -
         "SELECT toUInt32(submission_time) AS submitted, count() AS attempts,"
         " uniqExact(task_number) AS tasks, max(task_number) AS last_task,"
         " toValidUTF8(any(owner)) AS owner, toValidUTF8(any(job_name)) AS job_name"
-        f" FROM lines WHERE {_OF_JOB} AND is_attempt{_seen(warehouse, scope, parameters)}"
+        f" FROM (SELECT * FROM lines WHERE {_OF_JOB} AND is_attempt"
+        f"{_seen(warehouse, scope, parameters)}) WHERE 1"
         " AND ({task:UInt32} = 0 OR task_number = {task:UInt32})"
         " GROUP BY submission_time ORDER BY submission_time DESC LIMIT 100",
         parameters,

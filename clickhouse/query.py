@@ -38,6 +38,9 @@ __all__ = [
     "values",
 ]  # fmt: skip
 
+MEMBERS_SECONDS = 1.0  # for which the members of metagroups are kept: a page asks ten questions
+MOST_KNOWN = 1000
+Members = Sequence[Sequence[Any]]
 _PEOPLE = "people "  # begins the names of columns that say who is behind a cell
 
 
@@ -315,17 +318,32 @@ def _in_metagroups(
     warehouse: Warehouse, names: tuple[str, ...], spread: bool, parameters: dict[str, Any]
 ) -> list[str]:
     """Write the condition of a filter by who is a member: whatever rows there are then tell it."""
-    sql = (
-        "SELECT kind, cluster, toString(since), toString(until), groupUniqArray(member)"
-        " FROM metagroups WHERE metagroup IN {names:Array(String)} GROUP BY ALL ORDER BY ALL"
-    )
-    found = warehouse.rows(sql, {"names": [*names]})
+    found = _members(warehouse, names)
     if spread and any(
         since > str(ALWAYS) or until < str(NO_END) for _, _, since, until, _ in found
     ):
         # a day is here one on which it ran, and the day of the end decides
         return [_has(Filter("metagroup", names), _bind_values(names, "metagroup", parameters))]
     return [_of_members(row, parameters) for row in found]
+
+
+_known: dict[tuple[str, tuple[str, ...]], tuple[float, Members]] = {}
+
+
+def _members(warehouse: Warehouse, names: tuple[str, ...]) -> Members:
+    """List members by kind, cluster and days, as they were less than a second ago."""
+    key, now = (warehouse.settings.database, names), time.monotonic()
+    if (found := _known.get(key)) and now - found[0] < MEMBERS_SECONDS:
+        return found[1]
+    sql = (
+        "SELECT kind, cluster, toString(since), toString(until), groupUniqArray(member)"
+        " FROM metagroups WHERE metagroup IN {names:Array(String)} GROUP BY ALL ORDER BY ALL"
+    )
+    rows = warehouse.rows(sql, {"names": [*names]})
+    if len(_known) >= MOST_KNOWN:
+        _known.clear()
+    _known[key] = now, rows
+    return rows
 
 
 def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:

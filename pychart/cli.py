@@ -143,7 +143,7 @@ def migrate(
     ] = False,
 ) -> None:
     """Make the database, or bring it and its rollups up to date, as the daemon does."""
-    from clickhouse import rollups
+    from clickhouse import policies, rollups
     from clickhouse.clustered import migrate_cluster
     from clickhouse.connection import Warehouse
     from clickhouse.migrate import migrate as migrate_warehouse
@@ -156,9 +156,12 @@ def migrate(
         else:
             done = migrate_cluster(warehouse, cluster, replicated=not no_replication)
         months = rollups.refresh(warehouse).months
+        guarded = policies.apply(warehouse) if context.obj.access else []
     print(f"{len(done)} changes: {', '.join(done)}" if done else "up to date")
     if months:
         print(f"months of rollups made: {months}")
+    if guarded:
+        print(f"row policies: {', '.join(guarded)}")
 
 
 @app.command()

@@ -38,6 +38,7 @@ NO_KEEPER = 225
 FIRST_SHARED = 1500  # Distributed tables are numbered from here in `migrations`
 MIGRATIONS, LEDGER = "0001_migrations", "0004_batches"
 STORED = ("accounting", "rejected_lines")  # and replicated
+PLAIN = ("migrations", "rollup_months", "batches")  # each server's own; its ledger stays empty
 FIRST_SHARD = "0"  # as a sharding key
 # Views that each shard makes of its own rows: those of a job are all there.
 OF_SHARDS = frozenset(
@@ -63,8 +64,8 @@ def migrate_cluster(warehouse: Warehouse, cluster: str, *, replicated: bool) -> 
     done, down = _migrate(warehouse, shards, replicated=replicated)
     if down:
         raise WarehouseUnreachable(
-            f"{len(down)} of {len(known)} servers of {cluster!r} do not answer:"
-            f" {', '.join(down)}; the others are done, run it again for these"
+            f"{len(down)} of {len(known)} servers of {cluster!r} are not done:"
+            f" {', '.join(down)}; run it again once they answer"
         )
     return done
 
@@ -149,26 +150,33 @@ def _migrate_server(
 
 
 def _create_replicated(own: Warehouse, address: str) -> None:
-    """Make the stored tables as all statements together would: a replica must be like the others.
+    """Make the tables as all statements together would: a replica must be like the others.
 
     Statement by statement, the second server of a shard would meet what the first one is by then.
     """
-    scratch = f"{_one(own, 'SELECT currentDatabase()')}_new"
+    database = _one(own, "SELECT currentDatabase()")
+    scratch = f"{database}_new"
     with opened(own, address, scratch, create=True) as plain:
         _run(plain, [statement.sql for statement in schema()])
-        texts = {name: _create_text(plain, name) for name in STORED}
+        made = {name: _create_text(plain, name) for name in (*PLAIN, *STORED)}
         own.command(f"DROP DATABASE {scratch} SYNC")
-    for name, text in texts.items():
-        path = f"/clickhouse/tables/{{shard}}/{{database}}/{name}"
-        plain_text = text.replace(f"CREATE TABLE {scratch}.", "CREATE TABLE IF NOT EXISTS ", 1)
-        try:
-            own.command(replicated_sql(plain_text, path, "{replica}"))
-        except WarehouseError as error:
-            if error.code != NO_KEEPER:
-                raise
-            place = shown(own.settings.database)
-            why = "this server has no Keeper; without one, --no-replication"
-            raise ConfigError(f"{place}: {why}") from error
+    for name, text in made.items():
+        sql = text.replace(f"CREATE TABLE {scratch}.", "CREATE TABLE IF NOT EXISTS ", 1)
+        if name in STORED:
+            path = f"/clickhouse/tables/{{shard}}/{database}/{name}"
+            sql = replicated_sql(sql, path, "{replica}")
+        _run_with_keeper(own, sql)
+
+
+def _run_with_keeper(warehouse: Warehouse, sql: str) -> None:
+    try:
+        warehouse.command(sql)
+    except WarehouseError as error:
+        if error.code != NO_KEEPER:
+            raise
+        place = shown(warehouse.settings.database)
+        why = "this server has no Keeper; without one, --no-replication"
+        raise ConfigError(f"{place}: {why}") from error
 
 
 def _create_text(warehouse: Warehouse, table: str) -> str:
@@ -200,7 +208,7 @@ def _share_tables(shared: Warehouse, own: Warehouse, shards: Shards, replicated:
         shared.command(known[MIGRATIONS].sql)
     tables = [_distributed(own, shards, name, KEYS[name]) for name in STORED]
     if replicated:
-        path = "/clickhouse/tables/all/{database}/batches"
+        path = f"/clickhouse/tables/all/{shards.database.removesuffix(SUFFIX)}/batches"
         tables.append(replicated_sql(known[LEDGER].sql, path, "{shard}-{replica}"))
     else:
         tables.append(_distributed(own, shards, "batches", FIRST_SHARD))

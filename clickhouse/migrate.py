@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from clickhouse.connection import Warehouse
+from clickhouse.connection import Warehouse, shown
 from clickhouse.errors import WarehouseError
 from clickhouse.measures import definition
 from clickhouse.settings import Settings
+from clickhouse.shards import SUFFIX
 from clickhouse.site import pieces
 
 UNKNOWN_TABLE = 60
@@ -92,9 +93,18 @@ def migrate(warehouse: Warehouse) -> list[str]:
         from clickhouse.clustered import migrate_again
 
         return migrate_again(warehouse)
+    _refuse_half_made(warehouse)
     with ONE_AT_A_TIME:
         done = apply(warehouse) + replace_parser(warehouse)
         return done + _replace_for(warehouse, warehouse.settings)
+
+
+def _refuse_half_made(warehouse: Warehouse) -> None:
+    """Make no single server's tables where those of a cluster were begun."""
+    begun = "SELECT name FROM system.databases WHERE name = concat(currentDatabase(), {end:String})"
+    if not warehouse.embedded and warehouse.rows(begun, {"end": SUFFIX}):
+        place = shown(warehouse.settings.database)
+        raise WarehouseError(f"{place}: on a cluster; finish `pychart migrate --cluster` first")
 
 
 def open_current(settings: Settings) -> Warehouse:
@@ -125,11 +135,12 @@ def _replace_for(warehouse: Warehouse, settings: Settings) -> list[str]:
 
 
 def apply(warehouse: Warehouse, create: Callable[[], None] | None = None) -> list[str]:
-    """Run the statements of `schema/` that have not run; `create` comes first where none has."""
+    """Run the statements of `schema/` that have not run; where none has, `create` does it all."""
     applied = _applied(warehouse)
     known = schema()
     if create is not None and not applied:
         create()
+        return remember(warehouse, known)
     newest = max(applied, default=0)
     if newest > known[-1].number:
         raise WarehouseError(

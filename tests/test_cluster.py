@@ -316,7 +316,7 @@ def test_a_lost_shard_is_an_error_and_nothing_is_lost(
     ):
         with pytest.raises(WarehouseUnreachable, match=f"no answer from the shard at {at}$"):
             refused()
-    with pytest.raises(WarehouseUnreachable, match="1 of 2 servers of 'two' do not answer"):
+    with pytest.raises(WarehouseUnreachable, match="1 of 2 servers of 'two' are not done"):
         migrate_cluster(pair.both, NAME, replicated=False)
     lost.restart()
     load_file(pair.both, "demo", new)
@@ -388,3 +388,8 @@ def test_replicas_without_keeper_are_refused(pair: Pair) -> None:
         pytest.raises(ConfigError, match="no Keeper; without one, --no-replication"),
     ):
         migrate_cluster(opened, NAME, replicated=True)
+    with (
+        Warehouse(pair.settings(database="replicas")) as opened,
+        pytest.raises(WarehouseError, match="finish `pychart migrate --cluster` first"),
+    ):
+        migrate(opened)

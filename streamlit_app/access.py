@@ -27,6 +27,7 @@ from streamlit_app.warehouse import file_state, holder
 
 LOG = logging.getLogger(__name__)
 LOOK_SECONDS = 1.0  # between two looks at the settings file
+MOST_KNOWN = 10_000  # people whose roles are remembered
 ADMIN, PI, CORRESPONDENT, USER, PUBLIC = "admin", "pi", "correspondent", "user", "public"
 # What the roles are called.
 ROLES = {
@@ -75,13 +76,25 @@ class Rules:
         self._access: AccessSettings | None = None
         self._state = (0, 0)
         self._looked = 0.0
+        self._granted: dict[Identity | None, Viewer] = {}
+
+    def granted(self, access: AccessSettings, known: Identity | None) -> Viewer:
+        """Give the roles of somebody; worked out once for each version of the settings."""
+        with self._lock:
+            found = self._granted.get(known) if access is self._access else None
+        if found is None:
+            found = granted(access, known)
+            with self._lock:
+                if access is self._access and len(self._granted) < MOST_KNOWN:
+                    self._granted[known] = found
+        return found
 
     def current(self) -> AccessSettings | None:
         """Give the section, None where there are no roles."""
         settings = holder.configured
         with self._lock:
             if settings is not self._of:
-                self._of, self._access = settings, settings.access
+                self._of, self._access, self._granted = settings, settings.access, {}
                 self._state, self._looked = file_state(settings.file), time.monotonic()
             elif time.monotonic() - self._looked > LOOK_SECONDS:
                 self._looked = time.monotonic()
@@ -102,7 +115,7 @@ class Rules:
             LOG.error("[access]: how people are known changes at the next start, not before")
             self._state = state
             return
-        self._access, self._state = found, state
+        self._access, self._state, self._granted = found, state, {}
 
 
 def _way(access: AccessSettings | None) -> tuple[object, ...]:
@@ -129,7 +142,7 @@ def viewer() -> Viewer:
         return EVERYTHING
     if get_script_run_ctx(suppress_warning=True) is None:
         raise QuestionError("nobody is known who asks")
-    return granted(access, identity.of_session(access))
+    return rules.granted(access, identity.of_session(access))
 
 
 def has_public() -> bool:

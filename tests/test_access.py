@@ -243,6 +243,21 @@ def test_a_header_is_plain_ascii(value: bytes) -> None:
     assert passed(peer | {"headers": [(b"x-remote-user", value)]}) is None
 
 
+def test_a_connection_ends_when_one_must_sign_in_again() -> None:
+    ended = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await anyio.sleep(60)
+        finally:
+            ended.append(scope["type"])
+
+    before = IdentityMiddleware(app, AccessSettings(**HEADER, session_hours=0.1 / 3600))
+    began = time.monotonic()
+    anyio.run(before, {"type": "websocket", "headers": [], "path": "/"}, None, None)
+    assert ended == ["websocket"] and time.monotonic() - began < 10
+
+
 # --- pseudonyms ---
 
 

@@ -8,7 +8,7 @@ import streamlit as st
 
 from clickhouse.errors import PychartError
 from clickhouse.running import ABANDONED_SECONDS, MOST_SECONDS, Answer, Running
-from streamlit_app import address, data, i18n, linked, pseudonyms, sqlpage, text
+from streamlit_app import access, address, data, i18n, linked, pseudonyms, sqlpage, text
 from streamlit_app.cards import page_header
 from streamlit_app.i18n import t
 
@@ -16,7 +16,7 @@ ROWS = ("1000", "10000", "100000")
 SHOWN_ROWS = 10_000  # in the page; the downloads have all
 LOOK_SECONDS = 0.5  # between two looks at a statement that runs
 AT_ONCE_SECONDS = 0.7  # most statements end within this: they show no progress
-RUNNING, LAST = "sql_running", "sql_last"
+RUNNING, LAST, FOR = "sql_running", "sql_last", "sql_for"  # of the session state
 
 
 def show() -> None:
@@ -26,6 +26,7 @@ def show() -> None:
         said = t("Names are hidden, and a statement would give them as they are.")
         st.info(said, icon=":material/visibility_off:")
         return
+    _forget_if_roles_changed()
     st.caption(
         t(
             "One SELECT over the views on the right, for at most {seconds} s."
@@ -43,6 +44,15 @@ def show() -> None:
             _follow(running)
         else:
             _result(st.session_state.get(LAST))
+
+
+def _forget_if_roles_changed() -> None:
+    """Drop an answer that was given to more, or fewer, roles than its reader has now."""
+    scope = access.viewer().scope
+    if st.session_state.get(FOR, scope) != scope:
+        _stop()
+        st.session_state[LAST] = None
+    st.session_state[FOR] = scope
 
 
 def _editor() -> None:

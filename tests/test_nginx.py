@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import ConsoleMessage, sync_playwright
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.exceptions import InvalidStatus
@@ -24,6 +25,7 @@ from websockets.sync.client import connect
 from clickhouse.errors import ConfigError
 from streamlit_app.serve import _listen
 from tests import guarded
+from tests.browser import FLAGS, wait_complete
 from tests.conftest import require
 from tests.server import free_port, wait_for_port
 from tests.test_secrets import certificate
@@ -192,6 +194,46 @@ def test_what_is_not_public_is_closed_and_cookies_need_tls(front: Front) -> None
     _, headers, body = front.get("/_stcore/health")
     assert body == b"ok"
     assert "secure" in headers["set-cookie"].lower()
+
+
+def test_a_browser_works_through_it_and_runs_nothing_else(front: Front) -> None:
+    """Dark pages with charts, tables and an editor: no violation of the policy, and one is felt."""
+    found: list[str] = []
+    rule = f"--host-resolver-rules=MAP {NAME} 127.0.0.1"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=require("chromium"), args=[*FLAGS, rule]
+        )
+        page = browser.new_page(
+            ignore_https_errors=True,
+            color_scheme="dark",
+            extra_http_headers={"Authorization": _basic("annzz")},
+        )
+        page.add_init_script(
+            "document.addEventListener('securitypolicyviolation', event =>"
+            " console.error('policy', event.violatedDirective, event.blockedURI))"
+        )
+        page.on("console", lambda message: found.extend(_worth_telling(message)))
+        page.on("pageerror", lambda error: found.append(str(error)))
+        for path in ("", "users", "explore", "sql", "report"):
+            page.goto(f"https://{NAME}:{front.port}/{path}")
+            wait_complete(page, 15_000)
+        assert found == []
+        page.evaluate(
+            "() => { const made = document.createElement('script'); made.text = 'window.ran = 1';"
+            " document.body.append(made) }"
+        )
+        page.evaluate("() => fetch('https://evil.example.net/').catch(() => 0)")
+        assert page.evaluate("() => window.ran") is None
+        violated = {line.split()[1] for line in found if line.startswith("policy")}
+        assert violated == {"script-src-elem", "connect-src"}
+        browser.close()
+
+
+def _worth_telling(message: ConsoleMessage) -> list[str]:
+    # Streamlit looks for its server beside the page's path before it looks at the root
+    probing = message.location["url"].endswith(("/_stcore/health", "/_stcore/host-config"))
+    return [] if message.type != "error" or probing else [message.text]
 
 
 def test_too_much_is_refused_and_others_go_on(front: Front) -> None:

@@ -367,8 +367,6 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
         return WarehouseUnreachable(f"{place}: {lost}", code)
     if code == ACCESS_DENIED and re.search(r"the grant [A-Z, ]*\b(CREATE|DROP)\b", reason):
         reason += "; `pychart migrate` as the owner of the tables makes what is missing"
-    if code == ACCESS_DENIED and re.search(r"the grant [A-Z, ]*\b(CREATE|DROP)\b", reason):
-        reason += "; `pychart migrate` as the owner of the tables makes what is missing"
     kind = _kind(code, reason, unanswered=isinstance(error, OperationalError) or not what)
     if kind is WarehouseUnreachable:
         reason = _connection_reason(text) or reason

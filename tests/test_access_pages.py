@@ -315,6 +315,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
     words = ("--config", folder / "pychart.toml")
     done = helpers.pychart(*words, "load", folder / "accounting")
     assert done.returncode == 0, done.stderr
+    asked = ("--pseudonyms", "--user", "annzz", "--section", "people", "-o", folder / "words.html")
+    done = helpers.pychart(*words, "report", *asked)
+    assert done.returncode == 0, done.stderr
     with serving(*words, "app") as (url, _):
         yield url, folder
 
@@ -391,6 +394,30 @@ def test_a_session_its_roles_and_its_files_are_one_persons(running: tuple[str, P
     [exported, *_] = [line for line in log if line["kind"] == "export"]
     assert (exported["identity"], exported["as"], exported["rows"]) == ("annzz", "CSV", 2)
     assert {line["page"] for line in log if line["identity"] == "annzz"} == {"users"}
+
+
+def test_a_report_and_the_app_have_one_word_for_one_name(running: tuple[str, Path]) -> None:
+    url, folder = running
+    html = (folder / "words.html").read_text()
+    found = set(re.findall(r"\b(?:user|group|project)-[a-z2-7]{7}\b", html))
+    assert named_in(html) == set() and found and "names are replaced by words" in html
+    with Session(url, ANN) as session:
+        content = session.run("names=hidden&user=annzz", "users").decode("latin-1")
+        assert named_in(content) == set() and all(word in content for word in found)
+
+
+def test_an_answer_of_more_roles_goes_with_them(
+    site: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = seen_by("pi", "sql", sql="SELECT DISTINCT owner FROM jobs")
+    at.button(key="sql_run").click().run()
+    while len(at.dataframe) < 2:
+        at.run()
+    assert "bobzz" in everything(at)
+    fewer = AccessSettings(**ACCESS | {"pis": {}})
+    monkeypatch.setattr(access.rules, "_access", fewer)
+    monkeypatch.setattr(access.rules, "_granted", {})
+    assert "bobzz" not in everything(at.run())
 
 
 def test_signing_in_and_out_with_a_provider(

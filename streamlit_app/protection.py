@@ -40,6 +40,7 @@ OPEN = frozenset({"/_stcore/health", "/_stcore/host-config", "/_stcore/stream", 
 CLOSED = ("/_stcore", "/component", "/api", "/app", "/auth", "/oauth2callback")
 LOGIN = frozenset({"/auth/login", "/auth/logout", "/oauth2callback"})
 READY = "/api/ready"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 HERE = "this machine"  # or a proxy on it that does not say for whom it asks
 INDEX = Path(streamlit.__file__).parent / "static" / "index.html"
 _INLINE_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
@@ -86,7 +87,7 @@ def headers_of_every_answer() -> dict[str, str]:
 
 
 class Hosts:
-    """The names by which the app may be asked.
+    """The names by which the app may be asked; those of the loopback are, for checks of its health.
 
     Any address and the machine's own names, unless some are given: a page elsewhere that lets its
     name lead here (DNS rebinding) still has its own name.
@@ -94,8 +95,8 @@ class Hosts:
 
     def __init__(self, allowed: Sequence[str] = ()) -> None:
         """Take names, `*.example.org` for all below one; none means those of the machine."""
-        own = () if allowed else ("localhost", socket.gethostname(), socket.getfqdn())
-        self._names = {_plain(name) for name in (*allowed, *own)}
+        own = () if allowed else (socket.gethostname(), socket.getfqdn())
+        self._names = {_plain(name) for name in (*LOOPBACK, *allowed, *own)}
         self._any_address = not allowed
 
     def allows(self, host: str | None) -> bool:

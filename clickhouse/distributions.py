@@ -22,9 +22,9 @@ from clickhouse.errors import QuestionError
 from clickhouse.measures import values_of
 from clickhouse.metrics import GIB, KIB_PER_GIB
 from clickhouse.public import PEOPLE, is_public, without_few
-from clickhouse.query import ask, grouped_sql, leaves_enough_out
+from clickhouse.query import ask, for_whom, grouped_sql, leaves_enough_out
 from clickhouse.question import Filter, Period, Question, known
-from clickhouse.scope import Scope, settings_of
+from clickhouse.scope import Scope
 
 LEVELS = (10, 25, 50, 75, 90)  # % of the jobs
 MOST_EDGES = 1000
@@ -143,7 +143,7 @@ def tables(warehouse: Warehouse, asked: Histogram | Bands) -> tuple[str, ...]:
 
 def _histogram(warehouse: Warehouse, asked: Histogram) -> pa.Table:
     sql, parameters, _ = _written(warehouse, asked)
-    found = warehouse.arrow(sql, parameters, settings_of(asked.scope))
+    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope))
     return _filled(_seen(warehouse, found, asked, [*asked.by, "low"], ["jobs"]), asked)
 
 
@@ -189,7 +189,7 @@ def _filled(found: pa.Table, asked: Histogram) -> pa.Table:
 def _bands(warehouse: Warehouse, asked: Bands) -> pa.Table:
     sql, parameters, _ = _written(warehouse, asked)
     levels = [f"p{level}" for level in asked.levels]
-    found = warehouse.arrow(sql, parameters, settings_of(asked.scope))
+    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope))
     return _seen(warehouse, found, asked, [asked.step, *asked.by], [*levels, "jobs"])
 
 

@@ -110,7 +110,7 @@ def leaves_enough_out(warehouse: Warehouse, question: Question) -> bool:
 
 def _asked(warehouse: Warehouse, question: Question) -> pa.Table:
     sql, parameters, _ = to_sql(warehouse, question)
-    found = warehouse.arrow(sql, parameters, settings_of(question.scope))
+    found = warehouse.arrow(sql, parameters, for_whom(warehouse, question.scope))
     return found.rename_columns(_columns(question))
 
 
@@ -146,7 +146,7 @@ def explain(warehouse: Warehouse, question: Question) -> Explained:
     """Answer a question only to say how."""
     began = time.monotonic()
     sql, parameters, path = to_sql(warehouse, question)
-    answered = warehouse.text(sql, "JSONCompact", parameters, settings_of(question.scope))
+    answered = warehouse.text(sql, "JSONCompact", parameters, for_whom(warehouse, question.scope))
     found = json.loads(answered)["statistics"]
     seconds = time.monotonic() - began
     return Explained(path.tables, found["rows_read"], found["bytes_read"], seconds, sql)
@@ -181,7 +181,7 @@ def values(
         " AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
-    found = warehouse.rows(sql, parameters | path.parameters, settings_of(scope))
+    found = warehouse.rows(sql, parameters | path.parameters, for_whom(warehouse, scope))
     return [str(row[0]) for row in found]
 
 
@@ -344,6 +344,34 @@ def _members(warehouse: Warehouse, names: tuple[str, ...]) -> Members:
         _known.clear()
     _known[key] = now, rows
     return rows
+
+
+def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
+    """Say to a server's row policies for whom a query is, of metagroups by their members.
+
+    Only those who are so for a time, or on some clusters, are left to the policy to tell.
+    """
+    if warehouse.embedded or scope is None or not scope.metagroups:
+        return settings_of(scope)
+    rows = _members(warehouse, scope.by_dimension().get("metagroup", ()))
+    always = [row for row in rows if _is_always(row)]
+    named = {
+        kind: tuple(name for row in always if row[0] == kind for name in row[4])
+        for kind in ("user", "group")
+    }
+    return settings_of(
+        replace(
+            scope,
+            users=scope.users + named["user"],
+            groups=scope.groups + named["group"],
+            metagroups=() if len(always) == len(rows) else scope.metagroups,
+        )
+    )
+
+
+def _is_always(row: Sequence[Any]) -> bool:
+    _, cluster, since, until, _ = row
+    return (cluster, since, until) == ("", str(ALWAYS), str(NO_END))
 
 
 def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:

@@ -19,10 +19,10 @@ from clickhouse.connection import Warehouse
 from clickhouse.coverage import DAY, coverage_of, seconds
 from clickhouse.errors import QuestionError
 from clickhouse.paths import FIRST_DAY, LAST_DAY, Need, from_lines
-from clickhouse.query import Filter, Question, _conditions, of_scope
+from clickhouse.query import Filter, Question, _conditions, for_whom, of_scope
 from clickhouse.requests import LAMBDAS
 from clickhouse.rowset import of_near_lines
-from clickhouse.scope import Scope, refuse_public, settings_of
+from clickhouse.scope import Scope, refuse_public
 
 MAX_NUMBER = 2**32 - 1
 AMOUNTS = ("h_rt", "s_rt", "h_cpu", "h_vmem", "s_vmem", "mem_free")
@@ -138,7 +138,7 @@ def _listed(warehouse: Warehouse, wanted: Search, first: date, rows: int) -> pa.
     columns = [f"{sql} AS l{i}" for i, sql in enumerate(LISTED.values())]
     sql = _rows(warehouse, columns, conditions, (first, wanted.last))
     sql += f" ORDER BY {order}, record_id LIMIT {{rows:UInt32}}"
-    found = warehouse.arrow(sql, parameters, settings_of(wanted.scope))
+    found = warehouse.arrow(sql, parameters, for_whom(warehouse, wanted.scope))
     return found.rename_columns([*LISTED])
 
 
@@ -153,7 +153,7 @@ def _of_first_ones(
     """Find the first ones by what they are ordered by alone; the key then finds all of them."""
     rows = _rows(warehouse, ["toUInt32(time)", "job_number"], conditions, days)
     sql = f"{rows} ORDER BY {order} LIMIT {{rows:UInt32}}"
-    found = warehouse.rows(sql, parameters, settings_of(scope))
+    found = warehouse.rows(sql, parameters, for_whom(warehouse, scope))
     parameters |= {"times": [row[0] for row in found], "numbers": [row[1] for row in found]}
     return [
         "time IN arrayMap(second -> toDateTime(second, 'UTC'), {times:Array(UInt32)})",
@@ -232,7 +232,7 @@ def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -
         " AND ({task:UInt32} = 0 OR task_number = {task:UInt32})"
         " GROUP BY submission_time ORDER BY submission_time DESC LIMIT 100",
         parameters,
-        settings_of(scope),
+        for_whom(warehouse, scope),
     )
 
 
@@ -272,7 +272,7 @@ def tasks(
         " GROUP BY task_number ORDER BY wall_seconds DESC NULLS LAST, task_number"
         " LIMIT {rows:UInt32}",
         parameters,
-        settings_of(scope),
+        for_whom(warehouse, scope),
     )
 
 
@@ -304,7 +304,7 @@ def lines_of(
         f" AND submission_time = toDateTime({{submission:UInt32}}, 'UTC'){seen}"
         " ORDER BY pe_taskid != '', file_id, offset LIMIT {rows:UInt32}",
         parameters,
-        settings_of(scope),
+        for_whom(warehouse, scope),
     ).to_pylist()
     return rows
 
@@ -318,7 +318,7 @@ def parallel_class(warehouse: Warehouse, key: JobKey, day: date, scope: Scope | 
     need = Need(("parallel_class",), conditions, day, day + timedelta(days=1))
     path = from_lines(warehouse, need)
     sql = f"SELECT any(parallel_class) FROM {path.rows}"
-    [(found,)] = warehouse.rows(sql, path.parameters | parameters, settings_of(scope))
+    [(found,)] = warehouse.rows(sql, path.parameters | parameters, for_whom(warehouse, scope))
     return str(found)
 
 
@@ -332,7 +332,7 @@ def last_day(
         " AND submission_time = toDateTime({submission:UInt32}, 'UTC') AND is_attempt"
         f"{_seen(warehouse, scope, parameters)}"
     )
-    [(count, day)] = warehouse.rows(sql, parameters, settings_of(scope))
+    [(count, day)] = warehouse.rows(sql, parameters, for_whom(warehouse, scope))
     return day if count else None
 
 

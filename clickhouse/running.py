@@ -18,7 +18,8 @@ import pyarrow as pa
 from clickhouse import policies, readonly
 from clickhouse.connection import Warehouse
 from clickhouse.errors import PychartError, QuestionError, WarehouseError
-from clickhouse.scope import Scope, settings_of
+from clickhouse.query import for_whom
+from clickhouse.scope import Scope
 from clickhouse.settings import Settings
 
 MOST_AT_ONCE = 3  # statements that run side by side, of all people
@@ -168,7 +169,8 @@ class Reader:
     def _of_scope(self) -> dict[str, Any]:
         if self.scope is None:
             return {}
-        return policies.filters(self._warehouse, self.scope) | settings_of(self.scope)
+        said = for_whom(self._warehouse, self.scope)
+        return policies.filters(self._warehouse, self.scope) | said
 
     def arrow(
         self, sql: str, mark: str, rows: int, seconds: int, of_scope: Mapping[str, Any]

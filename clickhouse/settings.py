@@ -256,13 +256,19 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _password_apart(cls, given: object) -> object:
-        """Keep the password of an address where no one prints it."""
-        if not isinstance(given, dict) or not isinstance(given.get("database"), str):
+        """Keep the password of an address where no one prints it; all servers have the same one."""
+        if not isinstance(given, dict):
             return given
-        database, password = without_password(given["database"])
-        if not password:
-            return given
-        return {"database_password": password} | given | {"database": database}
+        found, apart = [], dict(given)
+        if isinstance(given.get("database"), str):
+            apart["database"], password = without_password(given["database"])
+            found.append(password)
+        if isinstance(given.get("database_hosts"), list | tuple):
+            hosts = [without_password(str(host)) for host in given["database_hosts"]]
+            apart["database_hosts"] = tuple(host for host, _ in hosts)
+            found += [password for _, password in hosts]
+        known = next(filter(None, found), None)
+        return ({"database_password": known} if known else {}) | apart
 
     @model_validator(mode="after")
     def _known_clusters(self) -> Settings:

@@ -94,6 +94,14 @@ def _filled(text: str, places: dict[str, str]) -> str:
     return text
 
 
+def test_the_servers_of_a_cluster_have_the_password_too() -> None:
+    hosts = ("http://ann:4711471147@one:8123", "http://two:8123")
+    settings = Settings(database="http://ann@one:8123/x", database_hosts=hosts)
+    assert settings.database_hosts == ("http://ann@one:8123", "http://two:8123")
+    assert settings.password() == "4711471147"
+    assert "4711471147" not in repr(settings)
+
+
 def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
     with pytest.raises(ConfigError, match="everybody on this machine") as error:
         load_settings(database=f"http://ann:{SECRET}@127.0.0.1/x")

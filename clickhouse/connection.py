@@ -143,7 +143,6 @@ class Warehouse:
                 sql,
                 parameters=dict(parameters or {}),
                 settings=self._limits() | dict(settings or {}),
-                use_strings=True,
             )
 
     def rows(
@@ -180,7 +179,7 @@ class Warehouse:
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that gives no rows."""
         with self._client(sql) as client:
-            client.command(sql, settings=dict(settings or {}))
+            client.command(sql, settings=self._no_limits() | dict(settings or {}))
 
     def insert(
         self,
@@ -237,10 +236,18 @@ class Warehouse:
             {"names": list(WRITE_SETTINGS)},
         )
         known = {str(row[0]) for row in found}
-        return {name: value for name, value in WRITE_SETTINGS.items() if name in known}
+        written = {name: value for name, value in WRITE_SETTINGS.items() if name in known}
+        return written | self._no_limits()
 
     def _limits(self) -> dict[str, Any]:
-        return {"max_execution_time": self.settings.query_seconds}
+        """Give the limits of a question; an embedded one's are its connection's.
+
+        There, each setting of a single call takes longer than most questions do.
+        """
+        return {} if self.embedded else {"max_execution_time": self.settings.query_seconds}
+
+    def _no_limits(self) -> dict[str, Any]:
+        return {"max_execution_time": 0} if self.embedded else {}
 
     @contextmanager
     def _client(self, what: str) -> Iterator[Client]:
@@ -263,6 +270,7 @@ class Warehouse:
         _refuse_if_locked(path, self.settings.database)
         options = {"interface": "chdb", "path": str(path)}
         with self._created(options, EMBEDDED_DATABASE) if create else nullcontext():
+            self._session = self._session | {"max_execution_time": self.settings.query_seconds}
             self._connect(EMBEDDED_CLIENTS, options | {"database": EMBEDDED_DATABASE})
         _open_here[path.resolve()] += 1
 

@@ -106,7 +106,10 @@ def _show_downloads(frame: Frame) -> None:
         type="tertiary",
         key=f"{frame.key}_downloads",
         help=t("Download the data or the picture"),
+        on_change="rerun",
     )
+    if not offered.open:  # four buttons in each card are half of what a page sends
+        return
     with offered, st.container(horizontal=True, gap="medium"):
         _download(frame, "CSV", "text/csv", partial(csv_bytes, frame.table))
         _download(frame, "Parquet", "application/vnd.apache.parquet", partial(parquet, frame.table))

@@ -58,6 +58,11 @@ def language() -> str:
     return str(st.session_state.get(STATE, SOURCE))
 
 
+def speak(name: str) -> None:
+    """Use a language for the rest of this run of the script, without a look at the session."""
+    _forced.set(name)
+
+
 @contextmanager
 def speaking(name: str) -> Iterator[None]:
     """Use a language whatever the session's is: in a report, on the command line, in a test."""

@@ -22,7 +22,9 @@ def _choose_language() -> None:
     """Find the language of this run, before anything is written."""
     address.carry("language", texts=[address.LANGUAGE, address.NAMES])
     asked = address.get(address.LANGUAGE)
-    st.session_state[i18n.STATE] = i18n.choose(asked, st.context.locale)
+    chosen = i18n.choose(asked, st.context.locale)
+    st.session_state[i18n.STATE] = chosen  # for what runs without this: callbacks and fragments
+    i18n.speak(chosen)
 
 
 def _show_language() -> None:

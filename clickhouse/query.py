@@ -298,13 +298,41 @@ def of_scope(
     """
     if scope is None or scope.public:
         return []
-    seen: list[str] = []
-    for kind, names in scope.by_dimension().items():
-        if kind == "metagroup":
-            seen += _in_metagroups(warehouse, names, spread, parameters)
-        else:
-            seen.append(_is_named(kind, names, parameters))
+    named, apart = _with_members(warehouse, scope)
+    seen = [
+        _is_named(kind, names, parameters)
+        for kind, names in named.by_dimension().items()
+        if kind != "metagroup"
+    ]
+    if spread and any(_is_dated(row) for row in apart):
+        # a day is here one on which it ran, and the day of the end decides
+        values = _bind_values(named.metagroups, "metagroup", parameters)
+        seen.append(_has(Filter("metagroup", named.metagroups), values))
+    else:
+        seen += [_of_members(row, parameters) for row in apart]
     return [f"({' OR '.join(seen)})" if seen else "0"]
+
+
+def _with_members(warehouse: Warehouse, scope: Scope) -> tuple[Scope, Members]:
+    """Put the members of metagroups in their place, whatever rows there are then tell them.
+
+    Gives those apart who are so for a time, or on some clusters.
+    """
+    names = scope.by_dimension().get("metagroup", ())
+    rows = _members(warehouse, names) if names else []
+    apart = [row for row in rows if row[1] or _is_dated(row)]
+    found = {
+        kind: tuple(name for row in rows if row not in apart and row[0] == kind for name in row[4])
+        for kind in ("user", "group")
+    }
+    users, groups = scope.users + found["user"], scope.groups + found["group"]
+    kept = names if apart else ()
+    return replace(scope, users=users, groups=groups, metagroups=kept), apart
+
+
+def _is_dated(row: Sequence[Any]) -> bool:
+    _, _, since, until, _ = row
+    return (since, until) != (str(ALWAYS), str(NO_END))
 
 
 def _is_named(dimension: str, names: tuple[str, ...], parameters: dict[str, Any]) -> str:
@@ -312,19 +340,6 @@ def _is_named(dimension: str, names: tuple[str, ...], parameters: dict[str, Any]
     column = _key(dimension) if any("\ufffd" in name for name in names) else None
     values = _bind_values(names, dimension, parameters)
     return f"{column or DIMENSIONS[dimension].sql} IN {values}"
-
-
-def _in_metagroups(
-    warehouse: Warehouse, names: tuple[str, ...], spread: bool, parameters: dict[str, Any]
-) -> list[str]:
-    """Write the condition of a filter by who is a member: whatever rows there are then tell it."""
-    found = _members(warehouse, names)
-    if spread and any(
-        since > str(ALWAYS) or until < str(NO_END) for _, _, since, until, _ in found
-    ):
-        # a day is here one on which it ran, and the day of the end decides
-        return [_has(Filter("metagroup", names), _bind_values(names, "metagroup", parameters))]
-    return [_of_members(row, parameters) for row in found]
 
 
 _known: dict[tuple[str, tuple[str, ...]], tuple[float, Members]] = {}
@@ -351,27 +366,9 @@ def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
 
     Only those who are so for a time, or on some clusters, are left to the policy to tell.
     """
-    if warehouse.embedded or scope is None or not scope.metagroups:
-        return settings_of(scope)
-    rows = _members(warehouse, scope.by_dimension().get("metagroup", ()))
-    always = [row for row in rows if _is_always(row)]
-    named = {
-        kind: tuple(name for row in always if row[0] == kind for name in row[4])
-        for kind in ("user", "group")
-    }
-    return settings_of(
-        replace(
-            scope,
-            users=scope.users + named["user"],
-            groups=scope.groups + named["group"],
-            metagroups=() if len(always) == len(rows) else scope.metagroups,
-        )
-    )
-
-
-def _is_always(row: Sequence[Any]) -> bool:
-    _, cluster, since, until, _ = row
-    return (cluster, since, until) == ("", str(ALWAYS), str(NO_END))
+    if warehouse.embedded or scope is None:
+        return {}
+    return settings_of(_with_members(warehouse, scope)[0])
 
 
 def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:

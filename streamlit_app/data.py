@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, TypeVar
@@ -41,6 +42,7 @@ PAGE = "page_shown"  # of the session state: for the audit log
 # What a line tells of people in free text.
 TELLING = ("category", "qdel_info", "cwd", "submit_cmd", "userset", "later_fields")
 T = TypeVar("T", bound=Asked)
+_page_of_file: ContextVar[str] = ContextVar("page", default="")
 
 # What has been loaded, in the words of the page "Data"; constants, with bound values only.
 _VERSION = (
@@ -132,7 +134,9 @@ def _scope() -> Scope | None:
 
 
 def _page() -> str:
-    return str(st.session_state.get(PAGE, "")) if get_script_run_ctx(suppress_warning=True) else ""
+    if get_script_run_ctx(suppress_warning=True):
+        return str(st.session_state.get(PAGE, ""))
+    return _page_of_file.get()
 
 
 def _asked_by(viewer: Viewer, kind: str, asked: Iterable[tuple[dict[str, Any], int]]) -> None:
@@ -477,6 +481,7 @@ def exported(
         audit.record(viewer, page, audit.EXPORT, [(asked, rows)])
         with ExitStack() as stack:
             stack.enter_context(access.acting_for(viewer))
+            stack.callback(_page_of_file.reset, _page_of_file.set(page))
             stack.enter_context(pseudonyms.hiding(hidden))
             content = write()
         identity.downloads.own(content, viewer.key)

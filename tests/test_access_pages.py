@@ -364,25 +364,26 @@ def test_a_header_says_who_it_is_and_a_forged_one_nothing(running: tuple[str, Pa
 def test_a_session_its_roles_and_its_files_are_one_persons(running: tuple[str, Path]) -> None:
     url, folder = running
     with Session(url, ANN) as session:
-        content = session.run(page="users").decode("latin-1")
-        assert named_in(content) == {"ann", "bob"}
-        path = session.make(session.offered["CSV"])
+        assert named_in(session.run(page="users").decode("latin-1")) == {"ann", "bob"}
+        session.run("sections=people", "report")
+        offered = session.offered["Download the report"]
+        path = session.make(offered)
         assert path.startswith("/media/"), path
         for thief in ({"X-Remote-User": "bobzz"}, {}):
             with Session(url, thief, resume=session.id) as other:
                 assert "ann" not in named_in(other.run(page="users").decode("latin-1"))
                 assert other.id != session.id
-                # who has the number of another's download makes the other's file, and cannot get it
-                assert other.make(session.offered["CSV"]) == path
+                # the number of another's download makes the other's file, and does not give it
+                assert other.make(offered) == path
                 assert get(url + path, thief)[0] == 404
         status, file = get(url + path, ANN)
         assert status == 200 and named_in(file.decode()) == {"ann", "bob"}
         assert get(url + path, ANN | {"Range": "bytes=0-9"}) == (200, file)
         write_roles(folder, ["cidzz"])
         time.sleep(1.2)
-        assert session.make(session.offered["CSV"]) == ""  # the roles have changed since
-        content = session.run(page="users").decode("latin-1")
-        assert named_in(content) == {"ann", "cid"}
+        assert session.make(offered) == ""  # the roles have changed since
+        content = session.run(page="users")
+        assert named_in(content.decode("latin-1")) == {"ann", "cid"}
         (folder / "pychart.toml").write_text("[access]\nmethod = 5\n")
         time.sleep(1.2)
         assert named_in(session.run(page="users").decode("latin-1")) == {"ann", "cid"}
@@ -392,8 +393,8 @@ def test_a_session_its_roles_and_its_files_are_one_persons(running: tuple[str, P
         assert session.id == kept
     log = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
     [exported, *_] = [line for line in log if line["kind"] == "export"]
-    assert (exported["identity"], exported["as"], exported["rows"]) == ("annzz", "CSV", 2)
-    assert {line["page"] for line in log if line["identity"] == "annzz"} == {"users"}
+    assert (exported["identity"], exported["as"], exported["page"]) == ("annzz", "html", "report")
+    assert {line["page"] for line in log if line["identity"] == "annzz"} == {"users", "report"}
 
 
 def test_a_report_and_the_app_have_one_word_for_one_name(running: tuple[str, Path]) -> None:

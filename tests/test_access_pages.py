@@ -88,6 +88,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
         load_file(opened, helpers.CLUSTER, file)
         st.cache_resource.clear()
         holder.use(opened)
+        access.rules.current()
+        (folder / "audit.jsonl").touch()
         yield opened
     holder.close()
     st.cache_resource.clear()

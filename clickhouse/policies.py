@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from clickhouse.clustered import on_every_server
 from clickhouse.connection import EMBEDDED_DATABASE, Warehouse
 from clickhouse.coverage import look
-from clickhouse.errors import WarehouseUnreachable
+from clickhouse.errors import WarehouseError, WarehouseUnreachable
 from clickhouse.measures import NEAR, TABLES
 from clickhouse.rowset import LITERAL, words
 from clickhouse.scope import EVERYTHING, Scope, key_of, refuse_public
@@ -45,13 +46,22 @@ def filters(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
         for database in _databases(warehouse)
         for name, sql in conditions.items()
     )
-    return {"additional_table_filters": f"{{{written}}}"} | FILTER_FIRST
+    found = {"additional_table_filters": f"{{{written}}}"} | FILTER_FIRST
+    _try(warehouse, found)
+    return found
+
+
+def _try(warehouse: Warehouse, settings: Mapping[str, Any]) -> None:
+    """Refuse to go on where the conditions have no effect: the engine skips unknown tables."""
+    [(seen,)] = warehouse.rows("SELECT count() FROM batches", settings=settings)
+    if seen:
+        raise WarehouseError("the database takes no conditions on its tables; nothing is asked")
 
 
 def _databases(warehouse: Warehouse) -> tuple[str, ...]:
     if warehouse.embedded:
         return (EMBEDDED_DATABASE,)
-    name = warehouse.settings.database.rstrip("/").rsplit("/", 1)[-1]
+    name = urlsplit(warehouse.settings.database).path.strip("/") or EMBEDDED_DATABASE
     return (name, name + SHARD)
 
 

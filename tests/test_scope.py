@@ -21,7 +21,7 @@ from clickhouse import policies, records
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.distributions import TIMES, Bands, Heatmap, Histogram, distribution
-from clickhouse.errors import PychartError, QuestionError
+from clickhouse.errors import PychartError, QuestionError, WarehouseError
 from clickhouse.extras import Extras, ask_more
 from clickhouse.metrics import METRICS
 from clickhouse.migrate import migrate
@@ -469,6 +469,14 @@ def test_a_statement_sees_no_further(db: Warehouse, reader: Reader, role: str) -
 def test_a_statement_around_the_scope_is_refused(reader: Reader, sql: str) -> None:
     with pytest.raises(PychartError):
         answer(reader, sql, MIXED["user"])
+
+
+def test_conditions_without_effect_are_noticed(
+    db: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "_databases", lambda _: ("another",))
+    with pytest.raises(WarehouseError, match="takes no conditions"):
+        policies.filters(db, MIXED["user"])
 
 
 def test_an_error_tells_nothing_of_hidden_rows(db: Warehouse, reader: Reader) -> None:

@@ -19,7 +19,6 @@ import streamlit as st
 from streamlit.runtime.scriptrunner_utils.script_run_context import get_script_run_ctx
 
 from clickhouse import parts, records
-from clickhouse.dimensions import DIMENSIONS
 from clickhouse.distributions import Asked as Distribution
 from clickhouse.distributions import Heatmap
 from clickhouse.errors import QuestionError, WarehouseError
@@ -185,7 +184,7 @@ def _words(dimension: str) -> Words:
 def _words_of(dimension: str, scope: Scope | None, at: str) -> Words:
     warehouse = holder.get()
     key = pseudonyms.key_of(holder.configured)
-    if dimension not in DIMENSIONS or (scope is not None and scope.public):
+    if dimension not in pseudonyms.LISTED or (scope is not None and scope.public):
         return Words(key, dimension, {})
     words = pseudonyms.words_of(key, dimension, values(warehouse, dimension, limit=ALL_NAMES))
     if scope is None:

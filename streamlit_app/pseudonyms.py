@@ -40,7 +40,9 @@ WORDS = {
 # Columns of other tables that hold such names.
 COLUMNS = {name: name for name in WORDS} | {"owner": "user"}
 KEPT = frozenset({"", "NONE", "(none)"})  # no names
-LETTERS, MOST_LETTERS = 7, 24  # of a word; of one that stands for a name outside of all lists
+LISTED = frozenset(WORDS) - {"job_name"}  # there can be millions of these: they are not looked up
+LETTERS, MOST_LETTERS = 7, 24  # of a word, at least and at most
+FREE_LETTERS = 13  # of one for a name that is in no list: ten million have a pair once in a million
 UNKNOWN = "unknown"  # what follows the dash for a name that one may not ask for
 
 
@@ -134,8 +136,10 @@ class Words:
         """Give the word of a name that the database gave."""
         if name in KEPT:
             return name
-        own = self._words.get(name)
-        return own or f"{WORDS[self._dimension]}-{letters(self._key, self._dimension, name)}"
+        if own := self._words.get(name):
+            return own
+        made = letters(self._key, self._dimension, name)[:FREE_LETTERS]
+        return f"{WORDS[self._dimension]}-{made}"
 
     def name(self, word: str) -> str:
         """Give the name behind a word; one that is no word here stays, as a name of nobody."""

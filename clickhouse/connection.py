@@ -383,6 +383,8 @@ def translate(error: Exception, database: str, what: str) -> WarehouseError:
 
 def _lost_shard(text: str) -> str:
     """Name the servers of a shard of which none answers, '' where it is something else."""
+    if broken := re.search(r"receiving packet from ([\w.-]+:\d+)", text):
+        return f"the shard at {broken[1]} broke off"
     if "All connection tries failed" not in text:
         return ""
     hosts = dict.fromkeys(re.findall(r"\((?:[^():]*: )?([\w.-]+:\d+)[,)]", text))

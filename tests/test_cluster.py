@@ -23,7 +23,7 @@ import yaml
 from benchmarks.questions import DISTRIBUTIONS, randomly, standard
 from clickhouse import coverage, paths
 from clickhouse.clustered import migrate_cluster, on_every_server, replicated_sql
-from clickhouse.connection import Warehouse
+from clickhouse.connection import Warehouse, translate
 from clickhouse.distributions import distribution
 from clickhouse.errors import ConfigError, WarehouseError, WarehouseUnreachable
 from clickhouse.extras import Extras, ask_more
@@ -326,6 +326,17 @@ def test_a_lost_shard_is_an_error_and_nothing_is_lost(
     assert at_end.offset == len(whole)
     statement = "SELECT * EXCEPT (file_id, offset) FROM records ORDER BY ALL"
     assert not pair.differ(lambda db: db.arrow(statement))
+
+
+def test_a_shard_that_breaks_off_is_named() -> None:
+    text = (
+        "Code: 32. DB::Exception: Attempt to read after eof: while receiving packet from"
+        " 127.0.0.1:19102, local address: 127.0.0.1:33050: Insertion status: Wrote 1 blocks and"
+        " 13088 rows on shard 0 replica 0 (ATTEMPT_TO_READ_AFTER_EOF) (version 26.7.2.1)"
+    )
+    error = translate(RuntimeError(text), "http://u:secret@h:8123/pychart", "landing")
+    assert isinstance(error, WarehouseUnreachable)
+    assert str(error) == "http://u@h:8123/pychart: the shard at 127.0.0.1:19102 broke off"
 
 
 # --- the files of a cluster --------------------------------------------------------------------

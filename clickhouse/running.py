@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from clickhouse import policies, readonly
-from clickhouse.connection import Warehouse
+from clickhouse.connection import Warehouse, shown
 from clickhouse.errors import PychartError, QuestionError, WarehouseError
 from clickhouse.query import for_whom
 from clickhouse.scope import Scope
@@ -124,7 +124,10 @@ class Running:
             MEMORY: f"it needs more than {MOST_MEMORY_BYTES / 1e9:.0f} GB of memory",
             RESULT_BYTES: f"its result is larger than {MOST_RESULT_BYTES / 1e6:.0f} MB",
         }
-        return QuestionError(words[code]) if code in words else error
+        if code in words:
+            return QuestionError(words[code])
+        place = f"{shown(self._reader.settings.database)}: "  # is not everybody's to know
+        return WarehouseError(str(error).removeprefix(place), code) if code else error
 
 
 def _with_times(table: pa.Table, kinds: Sequence[str]) -> pa.Table:

@@ -229,13 +229,20 @@ def another_session(target: Target) -> bool:
         return session.id != taken
 
 
+def _offered(session: Session, page: str) -> dict[str, str]:
+    """Downloads of a page, once its answers have come."""
+    for _ in range(20):
+        session.run("", page)
+        if offered := getattr(session, "offered", {}):
+            return dict(offered)
+        time.sleep(0.5)
+    return {}
+
+
 def another_file(target: Target) -> bool:
-    """Ann's list of jobs as a file, asked for by mallory, by nobody and by ann."""
+    """Ann's report, asked for by mallory, by nobody and by ann."""
     with target.session(user="annzz") as session:
-        for _ in range(2):
-            session.run("", "users")
-        offered = getattr(session, "offered", {})
-        path = session.make(offered["CSV"])
+        path = session.make(_offered(session, "report")["Download the report"])
         named = {
             who: target.get(path, *([f"{USER}: {who}"] if who else []))
             for who in ("annzz", SELF, "")
@@ -409,10 +416,7 @@ def formulas(_target: Target) -> bool:
 def markup(target: Target) -> bool:
     """A job's name with a script in it: in the report, which is a file that one opens, it is text."""
     with target.session() as session:
-        for _ in range(2):
-            session.run("", "report")
-        offered = getattr(session, "offered", {})
-        path = session.make(next(iter(offered.values())))
+        path = session.make(_offered(session, "report")["Download the report"])
         headers = (
             f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{USER}: {SELF}\r\nConnection: close\r\n\r\n"
         )
@@ -504,6 +508,7 @@ ATTEMPTS = [
     Attempt("SQL", "a statement that would never end", "stopped at the limit", heavy),
     Attempt("SQL", "3,000 parentheses", "refused", lambda t: bool(t.sql(GIANT))),
     Attempt("SQL", "a statement of 200,000 characters", "refused", refused_sql("SELECT " + "1, " * 66_000 + "1", "at most")),
+    Attempt("SQL", "an error that tells where the database is", "it does not", lambda t: b"be constant" in (found := t.sql("SELECT throwIf(1, owner) FROM jobs")) and b"/db" not in found),
     Attempt("SQL", "a comment that would end the statement's mark", "the own rows", lambda t: bool(t.sql("/* */ SELECT owner FROM jobs -- */ \n/* x"))),
     Attempt("web", "a page of another site connects", "403", upgrades(403, f"{USER}: malloryzz", "Origin: https://evil.example.net")),
     Attempt("web", "a page of another port of this machine connects", "403", upgrades(403, f"{USER}: malloryzz", "Origin: http://127.0.0.1:9")),

@@ -167,7 +167,9 @@ def test_other_of_what_lines_have_several_of_is_what_is_not_shown(db: Warehouse)
 def test_an_extra_takes_no_more_queries(db: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     asked_sql: list[str] = []
     arrow = db.arrow
-    monkeypatch.setattr(db, "arrow", lambda sql, given: asked_sql.append(sql) or arrow(sql, given))
+    monkeypatch.setattr(
+        db, "arrow", lambda sql, *given: asked_sql.append(sql) or arrow(sql, *given)
+    )
     question = Question(
         ("jobs",), ("month", "user"), Period.parse("2018"), limit=2, other=True, rows_behind=True
     )

@@ -111,16 +111,6 @@ def apply(warehouse: Warehouse) -> list[str]:
     return [*found]
 
 
-def drop(warehouse: Warehouse) -> None:
-    """Take the row policies away, where there are any."""
-    statements = [
-        f"DROP ROW POLICY IF EXISTS {POLICY} ON `{database}`.`{table}`"
-        for table in ("accounting", *NOBODYS, *(cube.name for cube in TABLES))
-        for database in _databases(warehouse)
-    ]
-    _refuse_lack(on_every_server(warehouse, statements))
-
-
 def _refuse_lack(down: Iterable[str]) -> None:
     """Let nobody think that all servers have the policies where one has not."""
     if lacking := ", ".join(down):

@@ -136,6 +136,8 @@ def show_pages(found: dict[str, Visits]) -> None:
 
 # --- visitors ---
 
+SHOWN = frozenset({"", *(place.path for place in places.every())})
+
 
 @dataclass
 class Visitor:
@@ -181,7 +183,11 @@ class Visitor:
         """Note what is needed later; true once the script has ended."""
         kind = message.WhichOneof("type")
         if kind == "navigation":
-            self.pages = {p.url_pathname: p.page_script_hash for p in message.navigation.app_pages}
+            self.pages = {
+                page.url_pathname: page.page_script_hash
+                for page in message.navigation.app_pages
+                if page.url_pathname in SHOWN
+            }
             self.page = self.page or message.navigation.page_script_hash
         elif kind == "delta":
             element = message.delta.new_element

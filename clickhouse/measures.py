@@ -71,6 +71,9 @@ MEASURES: dict[str, Measure] = {
     "vmem_max": Measure("Float64", "toFloat64(maxvmem)", "max", "jobs"),
     "rss": _total("if(is_executed, ru_maxrss, 0)"),  # KiB
     "rss_max": Measure("Float64", "toFloat64(ru_maxrss)", "max", "jobs"),
+    "slot_jobs": _count("is_executed AND slots > 0"),  # whose slots are known
+    "slot_sum": _total("if(is_executed, slots, 0)"),
+    "slot_max": Measure("UInt32", "toUInt32(slots)", "max", "slot_jobs"),
     "memory_asks": _count(_ASKS_MEMORY),
     "memory_asked": _total(f"if({_ASKS_MEMORY}, requested_memory, 0)"),  # bytes
     "memory_used": _total(f"if({_ASKS_MEMORY}, maxvmem, 0)"),  # bytes
@@ -186,7 +189,10 @@ LINE_COLUMNS = frozenset(
     }
 )  # fmt: skip
 JOB_KEYS = tuple(KEYS)[: tuple(KEYS).index("hostname")]
+USER_KEYS = ("cluster", "owner", "group", "project", "flags", "outcome")
+QUEUE_KEYS = ("cluster", "qname", "granted_pe", "slots", "node_spread", "flags", "outcome")
 NODE_KEYS = ("cluster", "qname", "hostname", "owner", "group", "project", "flags", "outcome")
+HOST_KEYS = ("cluster", "qname", "hostname", "flags", "outcome")
 WHOSE_KEYS = ("cluster", "qname", "owner", "group", "project")
 HOUR_KEYS = ("submission_weekday", "submission_hour")
 VALUE_KEYS = (
@@ -265,11 +271,14 @@ class Cube:
 
 # Questions take the first that has what they need: the smallest comes first.
 CUBES = (
+    Cube("user_months", "month", USER_KEYS),
+    Cube("queue_months", "month", QUEUE_KEYS),
     Cube("cube_months", "month", JOB_KEYS),
     Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW),
     Cube("request_months", "month", (*WHOSE_KEYS, "requested_time_from"), kept=(*FEW, *ASKS)),
     Cube("hour_months", "month", ("cluster", "qname", *HOUR_KEYS), kept=FEW),
     Cube("user_hour_months", "month", (*WHOSE_KEYS, *HOUR_KEYS), kept=FEW),
+    Cube("host_months", "month", HOST_KEYS, kept=tuple(MEASURES)[: -len(ASKS)]),
     Cube("node_months", "month", NODE_KEYS, kept=tuple(MEASURES)[: -len(ASKS)]),
 )
 DAYS = Cube("cube_days", "day", JOB_KEYS)

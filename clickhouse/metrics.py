@@ -124,6 +124,7 @@ _ROWS = {
     "is_executed": "sum(jobs)",
     "is_executed AND wall_seconds IS NOT NULL": "sum(runs)",
     "is_executed AND wait_seconds IS NOT NULL": "sum(waits)",
+    _HAS_SLOTS: "sum(slot_jobs)",
     _ASKED_TIME: "sum(time_asks)",
     f"{_ASKED_TIME} AND wall_seconds IS NOT NULL": "sum(run_asks)",
     _ASKED_MEMORY: "sum(memory_asks)",
@@ -135,7 +136,6 @@ _ROWS = {
             _RSS,
             _MEASURED,
             "task_number > 0",
-            "slots > 0",
         )
     },
 }
@@ -330,14 +330,14 @@ METRICS: dict[str, Metric] = {
     "slots_avg": Metric(
         "Slots, average",
         "",
-        "sum(slots * jobs) / nullIf(sumIf(jobs, slots > 0), 0)",
+        "sum(slot_sum) / nullIf(sum(slot_jobs), 0)",
         "mean of slots",
         "is_executed AND slots > 0",
     ),
     "slots_max": Metric(
         "Slots, most",
         "",
-        "maxOrNullIf(slots, jobs > 0 AND slots > 0)",
+        "maxOrNullIf(slot_max, slot_jobs > 0)",
         "largest slots",
         "is_executed AND slots > 0",
     ),

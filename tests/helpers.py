@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,23 @@ CLUSTER = "c1"
 @contextmanager
 def warehouse(url: str, **settings: Any) -> Iterator[Warehouse]:
     """A migrated database, closed at the end."""
-    with Warehouse(Settings(database=url, **settings), create=True) as opened:
+    wanted, folder = Settings(database=url, **settings), Path(url.removeprefix("chdb://"))
+    is_copied = wanted.describes_site or not settings  # else its views would stay as they are
+    if url.startswith("chdb://") and is_copied and not folder.exists():
+        shutil.copytree(_migrated(), folder, symlinks=True)
+    with Warehouse(wanted, create=True) as opened:
         migrate(opened)
         yield opened
+
+
+@cache
+def _migrated() -> Path:
+    """Make an empty migrated database once: to copy it takes a fifth of the time."""
+    folder = Path(tempfile.mkdtemp(prefix="pychart-empty-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with Warehouse(Settings(database=f"chdb://{folder}/db"), create=True) as opened:
+        migrate(opened)
+    return folder / "db"
 
 
 def load_bytes(opened: Warehouse, path: Path, content: bytes, **options: Any) -> Summary:

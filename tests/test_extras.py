@@ -145,7 +145,7 @@ def test_rollups_and_lines_have_the_same_parts_and_rows_behind(db: Warehouse) ->
         assert found.to_pylist() == true.to_pylist(), question
 
     check()
-    assert to_sql(db, parts(Question(("jobs",), ("user", "month"))))[2].tables == ("cube_months",)
+    assert to_sql(db, parts(Question(("jobs",), ("user", "month"))))[2].tables == ("user_months",)
 
 
 def test_names_keep_themselves_in_any_period(db: Warehouse) -> None:

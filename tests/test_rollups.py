@@ -187,7 +187,7 @@ def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
 
 
 def test_answers_are_those_of_the_lines(db: Warehouse) -> None:
-    assert tables(db, BY_MONTH) == ("cube_months",)
+    assert tables(db, BY_MONTH) == ("user_months",)
     check_all(db, 40)
 
 
@@ -196,15 +196,17 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
         ("user", "parallel_class"): ("cube_months",),
         ("day",): ("cube_days",),
         ("week", "outcome"): ("cube_days",),
-        ("node",): ("node_months",),
+        ("user", "outcome"): ("user_months",),
+        ("queue", "slots"): ("queue_months",),
+        ("node",): ("host_months",),
         ("node", "user"): ("node_months",),
-        ("node", "outcome"): ("node_months",),
+        ("node", "outcome"): ("host_months",),
         ("node", "day"): ("lines",),
         ("exit_status", "user"): ("exit_months",),
         ("submission_weekday", "submission_hour"): ("hour_months",),
         ("submission_hour", "group"): ("user_hour_months",),
         ("requested_time_from", "queue"): ("request_months",),
-        ("sub_cluster",): ("node_months",),
+        ("sub_cluster",): ("host_months",),
         ("metagroup", "year"): ("cube_days",),  # someone joined one in the middle of a month
     }
     found = {dimensions: tables(db, Question(("jobs",), dimensions)) for dimensions in by}
@@ -231,7 +233,7 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     assert tables(db, replace(both, dimensions=("outcome",))) == ("lines",)
     check(db, both)
     month = Question(("jobs",), period=Period.parse("2018-01-10..2018-02"))
-    assert tables(db, month) == ("cube_months", "cube_days")
+    assert tables(db, month) == ("user_months", "cube_days")
 
 
 def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None:
@@ -239,11 +241,11 @@ def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None
     load_bytes(
         db, tmp_path / "more", line(owner="new", job_number=1, start_time=T, end_time=T) + b"\n"
     )
-    assert tables(db, BY_MONTH) == ("cube_months", "cube_days", "lines")
+    assert tables(db, BY_MONTH) == ("user_months", "cube_days", "lines")
     assert ask(db, Question(("attempts",))).to_pylist() == [{"attempts": before[0]["attempts"] + 1}]
     check_all(db)
     assert rollups.refresh(db).months <= 2
-    assert tables(db, BY_MONTH) == ("cube_months",)
+    assert tables(db, BY_MONTH) == ("user_months",)
     check_all(db)
 
 
@@ -255,7 +257,7 @@ def test_duplicates_and_late_lines_and_another_year(db: Warehouse, tmp_path: Pat
     load_bytes(db, tmp_path / "later", accounting(3, 30, T + 400 * DAY))
     check_all(db)
     rollups.refresh(db)
-    assert tables(db, BY_MONTH) == ("cube_months",)
+    assert tables(db, BY_MONTH) == ("user_months",)
     check_all(db)
 
 
@@ -279,7 +281,7 @@ def test_a_merge_alone_leaves_nothing_to_do(db: Warehouse, tmp_path: Path) -> No
     load_bytes(db, tmp_path / "late", accounting(2, 30))
     rollups.refresh(db)
     db.command("OPTIMIZE TABLE accounting FINAL")
-    assert tables(db, BY_MONTH) == ("cube_months",)
+    assert tables(db, BY_MONTH) == ("user_months",)
     check_all(db)
 
 
@@ -297,7 +299,7 @@ def test_a_crash_at_any_step_leaves_right_answers(
         rollups.refresh(db)
     check_all(db, 2)
     rollups.refresh(db)
-    assert tables(db, BY_MONTH) == ("cube_months",)
+    assert tables(db, BY_MONTH) == ("user_months",)
     check_all(db, 2)
 
 
@@ -324,7 +326,7 @@ def test_two_refreshes_at_a_time_while_questions_are_asked(
         thread.start()
     while any(thread.is_alive() for thread in threads):
         assert ask(db, BY_MONTH).to_pylist() == true
-    assert tables(db, BY_MONTH) == ("cube_months",)
+    assert tables(db, BY_MONTH) == ("user_months",)
     assert ask(db, BY_MONTH).to_pylist() == true
 
 
@@ -347,13 +349,13 @@ def test_other_settings(db: Warehouse, database_url: str) -> None:
     zone = {CLUSTER: ClusterSettings(timezone="Asia/Tokyo")}
     classes = {CLUSTER: ClusterSettings(timezone="Europe/Paris", pe_classes={"mpi": "multi-node"})}
     known = db.settings
-    for clusters, path in [(classes, ("cube_months",)), (zone, ("lines",))]:
+    for clusters, path in [(classes, ("queue_months",)), (zone, ("lines",))]:
         db.settings = Settings(database=database_url, clusters=clusters)
         migrate(db)
         assert tables(db, Question(("jobs",), ("parallel_class",))) == path
         check_all(db)
     rollups.refresh(db)
-    assert tables(db, Question(("jobs",), ("parallel_class",))) == ("cube_months",)
+    assert tables(db, Question(("jobs",), ("parallel_class",))) == ("queue_months",)
     check_all(db)
     db.settings = known
 
@@ -413,7 +415,7 @@ def test_spans_of_days() -> None:
 
 def test_explain_says_what_answered_and_what_was_read(db: Warehouse) -> None:
     explained = explain(db, BY_MONTH)
-    assert explained.tables == ("cube_months",)
-    assert re.fullmatch(r"cube_months: [1-9]\d* rows, 0\.\d MB read, \d+ ms", str(explained))
+    assert explained.tables == ("user_months",)
+    assert re.fullmatch(r"user_months: [1-9]\d* rows, 0\.\d MB read, \d+ ms", str(explained))
     lines = explain(db, Question(("jobs",), exact=True))
     assert lines.tables == ("lines",) and lines.rows > explained.rows

@@ -61,10 +61,7 @@ def build_app(
 
 
 def _prepare() -> None:
-    """Do what the first visitor would wait for.
-
-    Streamlit collects garbage after every run of the script: what is frozen is not looked at.
-    """
+    """Do what the first visitor would wait for; no collection of garbage looks at what is frozen."""
     for module in ("altair", "pandas", "pyarrow", "streamlit_app.filters", "streamlit_app.ranking"):
         import_module(module)
     import_module("streamlit_app.charts").warm()

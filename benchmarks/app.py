@@ -33,6 +33,7 @@ from streamlit_app.places import Place
 from tests.browser import chromium, click_page, serving, wait_complete
 
 THINK_SECONDS = 2.0
+ARRIVAL_SECONDS = 10.0  # within which all visitors have come
 MAX_MESSAGE = 2**28
 RESTING = ("sql", "data")  # from one of these, another page is clicked
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
@@ -205,7 +206,7 @@ async def visitor(url: str, number: int, years: list[int], until: float) -> Visi
     address = url.replace("http", "ws", 1) + "/_stcore/stream"
     async with connect(address, max_size=MAX_MESSAGE, compression=None) as connection:
         one = Visitor(connection, random.Random(number), years)
-        await asyncio.sleep(one.chance.uniform(0, THINK_SECONDS))
+        await asyncio.sleep(one.chance.uniform(0, ARRIVAL_SECONDS))
         await one.run(until)
         return one
 

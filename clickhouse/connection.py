@@ -39,6 +39,7 @@ from clickhouse.shards import OTHER_REPLICA, Shards, of_engine
 # The embedded engine's own `default` takes a file of the current folder for a table of its name.
 EMBEDDED_DATABASE = "pychart"
 EMBEDDED_CLIENTS = 4  # queries that run side by side; one client serialises its own
+CLIENTS = EMBEDDED_CLIENTS + 2  # and what is asked beside them, which need not wait
 
 # Rows that share a key are copies of one line, so whatever is filtered on is equal in all of them.
 READ_SETTINGS: dict[str, Any] = {
@@ -271,7 +272,7 @@ class Warehouse:
         options = {"interface": "chdb", "path": str(path)}
         with self._created(options, EMBEDDED_DATABASE) if create else nullcontext():
             self._session = self._session | {"max_execution_time": self.settings.query_seconds}
-            self._connect(EMBEDDED_CLIENTS, options | {"database": EMBEDDED_DATABASE})
+            self._connect(CLIENTS, options | {"database": EMBEDDED_DATABASE})
         _open_here[path.resolve()] += 1
 
     def _open_server(self, create: bool) -> None:
@@ -290,7 +291,7 @@ class Warehouse:
         }
         in_default = options | {"database": "default"}
         with self._created(in_default, database) if create else nullcontext():
-            self._connect(EMBEDDED_CLIENTS, options | {"database": database})
+            self._connect(CLIENTS, options | {"database": database})
 
     def _tls(self) -> dict[str, Any]:
         """Say how the server proves who it is: there is no way not to ask."""

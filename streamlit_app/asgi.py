@@ -61,7 +61,7 @@ def build_app(
 
 
 def _prepare() -> None:
-    """Do what the first visitor would wait for; no collection of garbage looks at what is frozen."""
+    """Do what the first visitor would wait for; what is frozen is left out of collections."""
     for module in ("altair", "pandas", "pyarrow", "streamlit_app.filters", "streamlit_app.ranking"):
         import_module(module)
     import_module("streamlit_app.charts").warm()

@@ -13,7 +13,7 @@ import queue
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
@@ -256,6 +256,8 @@ class Warehouse:
         try:
             yield client
         except (ClickHouseError, RuntimeError) as error:
+            if self.embedded:
+                _discard_output(client)
             raise translate(error, self.settings.database, what) from error
         finally:
             self._idle.put(client)
@@ -332,6 +334,12 @@ class Warehouse:
         except (ClickHouseError, RuntimeError, OSError) as error:
             self.close()
             raise translate(error, self.settings.database, "") from error
+
+
+def _discard_output(client: Client) -> None:
+    """Take what a failed query has begun to write: it would come before the next answer."""
+    with suppress(ClickHouseError, RuntimeError):
+        client.raw_query("SELECT 1", fmt="TSV")
 
 
 def _refuse_if_locked(path: Path, database: str) -> None:

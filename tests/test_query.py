@@ -9,7 +9,7 @@ import pytest
 
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.errors import QuestionError
+from clickhouse.errors import QuestionError, WarehouseError
 from clickhouse.metrics import METRICS
 from clickhouse.query import Filter, Period, Question, ask, values
 from clickhouse.settings import ClusterSettings
@@ -404,3 +404,12 @@ def test_periods_are_read(text: str) -> None:
 def test_other_periods_are_refused(text: str) -> None:
     with pytest.raises(QuestionError, match="period"):
         Period.parse(text)
+
+
+def test_a_question_that_fails_half_way_spoils_no_other(database_url: str) -> None:
+    with warehouse(database_url) as opened:
+        for ask_it in (opened.arrow, opened.rows, lambda sql: opened.text(sql, "JSONCompact")):
+            with pytest.raises(WarehouseError):
+                ask_it("SELECT number, throwIf(number = 150000) FROM numbers(200000)")
+            assert opened.rows("SELECT 1") == [(1,)]
+            assert opened.arrow("SELECT 1 AS one").to_pylist() == [{"one": 1}]

@@ -19,6 +19,7 @@ from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
 from streamlit_app.panels import (
     BARS,
+    LINES_AT_ONCE,
     affordable,
     bands_of,
     bands_panel,
@@ -36,6 +37,7 @@ BAND = ("wait_median", "wait_p90")
 ASKED = (*BAND, "jobs")
 LISTED = ("jobs", "wait_min", "wait_avg", "wait_median", "wait_p90", "wait_max")
 HEAT = ("wait_avg", "wait_median", "jobs")
+HEAT_SHOWN = "waiting_heat_metric"  # of the session state
 
 
 def show(scope: Scope) -> None:
@@ -109,17 +111,10 @@ def _heat(metric: str, scope: Scope) -> Question:
 def _heatmap(jobs: int, scope: Scope) -> None:
     """Draw when jobs were submitted, or how long those wait that were submitted then."""
     title = t("By weekday and hour of the submission")
-    metric = st.segmented_control(
-        title,
-        HEAT,
-        format_func=text.label,
-        default=HEAT[0],
-        required=True,
-        key="waiting_heat_metric",
-        persist_state="session",
-        label_visibility="collapsed",
-    )
-    metric = metric if metric in HEAT else HEAT[0]
+    few = jobs <= LINES_AT_ONCE
+    offered = [name for name in HEAT if few or data.is_quick(_heat(name, scope))] or HEAT[:1]
+    chosen = st.session_state.get(HEAT_SHOWN)  # what the control below was set to
+    metric = str(chosen) if chosen in offered else offered[0]
     question = _heat(metric, scope)
     if not affordable("waiting_heat", title, jobs, question):
         return
@@ -128,6 +123,16 @@ def _heatmap(jobs: int, scope: Scope) -> None:
         if not table.num_rows or not jobs:
             nothing()
             return
+        st.segmented_control(
+            t("Show"),
+            offered,
+            format_func=text.label,
+            default=offered[0],
+            required=True,
+            key=HEAT_SHOWN,
+            persist_state="session",
+            label_visibility="collapsed",
+        )
         shaped = forms.heatmap(table, "submission_weekday", "submission_hour", metric)
         spec = charts.heatmap(
             shaped.axis.label,

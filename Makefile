@@ -68,9 +68,8 @@ run: $(RUNTIME)
 	$(PYCHART) --database "chdb://$(CURDIR)/var/site" up --port $(PORT) "$(ACCOUNTING)"
 endif
 
-# Three processes on two cores: many tests wait for servers and browsers.
 test: $(DEV) ## run the tests
-	$(VENV)/bin/python -m pytest -q --numprocesses=3 $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -q --numprocesses=2 $(PYTEST_ARGS)
 
 # The systemd units, the compose file and the server's users are checked by tests/test_deploy.py.
 check: $(DEV) ## formatting, lint, types, passwords, known faults of packages

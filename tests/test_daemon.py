@@ -493,9 +493,11 @@ def test_an_idle_daemon_needs_less_than_a_hundredth_of_a_core(tmp_path: Path, si
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
         until(lambda: (found := health.read(settings, CLUSTER)) and found.caught_up)
-        time.sleep(3)  # the engine's merges after the load
-        before = seconds()
-        time.sleep(10)
-        assert seconds() - before <= 0.1
+        used = []
+        while min(used, default=1.0) > 0.05:  # the engine merges for a while after the load
+            assert len(used) < 6, used
+            before = seconds()
+            time.sleep(5)
+            used.append(round(seconds() - before, 2))
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(30) == 0

@@ -83,7 +83,11 @@ MEASURES: dict[str, Measure] = {
     "run_asked": _total(f"if({_ASKS_RUN}, requested_time, 0)"),  # s
     "run_used": _total(f"if({_ASKS_RUN}, wall_seconds, 0)"),  # s
 }
-ASKS = tuple(MEASURES)[-8:]
+ASKS = (
+    "memory_asks", "memory_asked", "memory_used",
+    "time_asks", "time_asked", "run_asks", "run_asked", "run_used",
+)  # fmt: skip
+WITHOUT_ASKS = tuple(name for name in MEASURES if name not in ASKS)
 # What is kept of lines in parts for which the rest is hardly asked.
 FEW = (
     "line_count", "attempts", "jobs", "runs", "run_time", "core_time", "waits", "wait_time",
@@ -188,7 +192,10 @@ LINE_COLUMNS = frozenset(
         "start_us", "requested_time", "requested_memory",
     }
 )  # fmt: skip
-JOB_KEYS = tuple(KEYS)[: tuple(KEYS).index("hostname")]
+JOB_KEYS = (
+    "cluster", "qname", "owner", "group", "project", "department", "account", "granted_pe", "slots",
+    "failed", "outcome", "flags", "node_spread",
+)  # fmt: skip
 USER_KEYS = ("cluster", "owner", "group", "project", "flags", "outcome")
 QUEUE_KEYS = ("cluster", "qname", "granted_pe", "slots", "node_spread", "flags", "outcome")
 NODE_KEYS = ("cluster", "qname", "hostname", "owner", "group", "project", "flags", "outcome")
@@ -278,8 +285,8 @@ CUBES = (
     Cube("request_months", "month", (*WHOSE_KEYS, "requested_time_from"), kept=(*FEW, *ASKS)),
     Cube("hour_months", "month", ("cluster", "qname", *HOUR_KEYS), kept=FEW),
     Cube("user_hour_months", "month", (*WHOSE_KEYS, *HOUR_KEYS), kept=FEW),
-    Cube("host_months", "month", HOST_KEYS, kept=tuple(MEASURES)[: -len(ASKS)]),
-    Cube("node_months", "month", NODE_KEYS, kept=tuple(MEASURES)[: -len(ASKS)]),
+    Cube("host_months", "month", HOST_KEYS, kept=WITHOUT_ASKS),
+    Cube("node_months", "month", NODE_KEYS, kept=WITHOUT_ASKS),
 )
 DAYS = Cube("cube_days", "day", JOB_KEYS)
 VALUE_CUBES = (

@@ -22,6 +22,11 @@ def carry(box: str, lists: Iterable[str] = (), texts: Iterable[str] = ()) -> Non
 
     `assets/app.css` hides the box.
     """
+    lists, texts = tuple(lists), tuple(texts)
+    for name in (*lists, *texts):
+        # A browser that has not drawn the widgets yet drops their parameters with a change of page.
+        if (held := st.session_state.get(name)) and name not in st.query_params:
+            put(name, held)
     with st.container(key=f"address_{box}", gap=None):
         for name in lists:
             chosen = st.session_state.get(name) or []
@@ -42,5 +47,5 @@ def get_all(name: str) -> tuple[str, ...]:
 
 
 def put(name: str, value: str | Iterable[str]) -> None:
-    """Change a parameter, from a callback."""
+    """Change a parameter, from a callback or before it is carried."""
     st.session_state[name] = value if isinstance(value, str) else list(value)

@@ -55,6 +55,14 @@ def test_a_link_restores_the_filters(loaded: Warehouse) -> None:
 
 
 @EMBEDDED
+def test_a_change_of_page_that_lost_the_filters_brings_them_back(loaded: Warehouse) -> None:
+    """As a browser does that has not drawn their widgets when one clicks."""
+    at = app(user="alice", period="2026", lang="fr")
+    at.query_params.clear()
+    at.switch_page("views/queues.py").run()
+    assert dict(at.query_params) == {"user": "alice", "period": "2026", "lang": "fr"}
+
+
 def test_what_is_left_out_is_in_the_address_too(loaded: Warehouse) -> None:
     at = app(**{"not": ["user:alice", "queue:none.q", "nonsense", "color:red"]})
     without = Filter("user", ("alice",), exclude=True)

@@ -234,7 +234,7 @@ def test_a_click_shows_one_in_detail_and_back_shows_all(sample: Path, tmp_path: 
         title = page.locator("[data-testid=stMain] h1")
         expect(title).to_have_text(re.compile("^User "))
         name = title.inner_text().removeprefix("User ")
-        assert page.url.endswith(f"/users?user={name}")
+        expect(page).to_have_url(f"{address}/users?user={name}")
         wait_complete(page)
         page.go_back()
         expect(title).to_have_text("Users")

@@ -74,7 +74,7 @@ def test_a_statement_is_answered_downloaded_and_stopped(page: Page, address: str
     with page.expect_download() as download:
         page.locator(".st-key-sql_csv button").first.click()
     assert download.value.path().read_text() == '"word","answer"\n"seen",42\n'
-    assert "sql=" in page.url
+    expect(page).to_have_url(re.compile(r"[?&]sql="))
     write_statement(page, ENDLESS)
     expect(page.locator(".st-key-sql_progress")).to_contain_text("rows read")
     page.locator(".st-key-sql_stop button").first.click()
@@ -89,7 +89,7 @@ def test_explore_drills_down_and_goes_back(page: Page, address: str) -> None:
     expect(bars).to_have_count(5)
     bars.nth(0).click()
     expect(bars).to_have_count(1)
-    assert "user=" in page.url and "metric=jobs" in page.url
+    expect(page).to_have_url(re.compile(r"metric=jobs.*user=|user=.*metric=jobs"))
     page.go_back()
     expect(bars).to_have_count(5)
     page.locator(".st-key-pick_chart button", has_text="Pie").first.click()
@@ -105,7 +105,7 @@ def test_a_job_is_found_opened_and_left(page: Page, address: str) -> None:
     table.click(position={"x": 18, "y": 52})
     heading = page.locator("[data-testid=stMain] h1")
     expect(heading).to_have_text(re.compile(r"Job \d+"))
-    assert re.search(r"[?&]job=c1(/|%2F)\d+", page.url)
+    expect(page).to_have_url(re.compile(r"[?&]job=c1(/|%2F)\d+"))
     expect(page.locator(".st-key-jobs_place")).to_contain_text("pychart explain")
     link = page.url
     page.go_back()

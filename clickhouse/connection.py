@@ -9,12 +9,11 @@ import fcntl
 import json
 import logging
 import os
-import queue
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
-from functools import cached_property
+from contextlib import ExitStack, contextmanager, suppress
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, Self, cast
 from urllib.parse import unquote, urlsplit
@@ -32,6 +31,7 @@ from clickhouse.errors import (
     WarehouseMisconfigured,
     WarehouseUnreachable,
 )
+from clickhouse.pool import Pool
 from clickhouse.scope import EVERYTHING
 from clickhouse.settings import Settings, without_password
 from clickhouse.shards import OTHER_REPLICA, Shards, of_engine
@@ -106,11 +106,10 @@ class Warehouse:
         self.settings = settings
         self._session = READ_SETTINGS | ({"readonly": 2} if read_only else {})
         self.embedded = settings.database.startswith("chdb://")
+        self._open = False
         # row policies, see `policies.py`; a query for someone says so itself
         self._session |= {} if self.embedded else {"log_comment": EVERYTHING}
         self._session |= {} if self.embedded else CLUSTER_SETTINGS
-        self._idle: queue.LifoQueue[Client] = queue.LifoQueue()
-        self._clients: list[Client] = []
         if self.embedded:
             self._open_embedded(create)
         else:
@@ -126,11 +125,11 @@ class Warehouse:
 
     def close(self) -> None:
         """Close every connection; an embedded database is then free for another process."""
-        for client in self._clients:
-            client.close()
-        if self.embedded and self._clients:
-            _open_here[Path(self.settings.database.removeprefix("chdb://")).resolve()] -= 1
-        self._clients.clear()
+        for pool in (self._questions, self._work):
+            pool.close()
+        if self._open and self.embedded:
+            _open_here[_folder(self.settings).resolve()] -= 1
+        self._open = False
 
     def arrow(
         self,
@@ -179,8 +178,8 @@ class Warehouse:
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that gives no rows."""
-        with self._client(sql) as client:
-            client.command(sql, settings=self._no_limits() | dict(settings or {}))
+        with self._client(sql, self._work) as client:
+            client.command(sql, settings=dict(settings or {}))
 
     def insert(
         self,
@@ -190,7 +189,7 @@ class Warehouse:
         settings: Mapping[str, Any] | None = None,
     ) -> None:
         """Insert rows that are encoded as RowBinary."""
-        with self._client(table) as client:
+        with self._client(table, self._work) as client:
             client.raw_insert(
                 table,
                 column_names=list(columns),
@@ -206,7 +205,7 @@ class Warehouse:
         # not the driver's own insert of rows: that one loads pandas
         records = (dict(zip(columns, row, strict=True)) for row in rows)
         content = "\n".join(json.dumps(record, ensure_ascii=False) for record in records)
-        with self._client(table) as client:
+        with self._client(table, self._work) as client:
             client.raw_insert(
                 table,
                 column_names=list(columns),
@@ -237,8 +236,7 @@ class Warehouse:
             {"names": list(WRITE_SETTINGS)},
         )
         known = {str(row[0]) for row in found}
-        written = {name: value for name, value in WRITE_SETTINGS.items() if name in known}
-        return written | self._no_limits()
+        return {name: value for name, value in WRITE_SETTINGS.items() if name in known}
 
     def _limits(self) -> dict[str, Any]:
         """Give the limits of a question; an embedded one's are its connection's.
@@ -247,23 +245,18 @@ class Warehouse:
         """
         return {} if self.embedded else {"max_execution_time": self.settings.query_seconds}
 
-    def _no_limits(self) -> dict[str, Any]:
-        return {"max_execution_time": 0} if self.embedded else {}
-
     @contextmanager
-    def _client(self, what: str) -> Iterator[Client]:
-        client = self._idle.get()
-        try:
-            yield client
-        except (ClickHouseError, RuntimeError) as error:
-            if self.embedded:
-                _discard_output(client)
-            raise translate(error, self.settings.database, what) from error
-        finally:
-            self._idle.put(client)
+    def _client(self, what: str, pool: Pool[Client] | None = None) -> Iterator[Client]:
+        with (pool or self._questions).lend() as client:
+            try:
+                yield client
+            except (ClickHouseError, RuntimeError) as error:
+                if self.embedded:
+                    _discard_output(client)
+                raise translate(error, self.settings.database, what) from error
 
     def _open_embedded(self, create: bool) -> None:
-        path = Path(self.settings.database.removeprefix("chdb://"))
+        path = _folder(self.settings)
         if not create and not path.is_dir():
             raise WarehouseError(f"{path}: no such database; load a file first")
         try:
@@ -272,9 +265,11 @@ class Warehouse:
             raise WarehouseError(f"{path}: {error.strerror}") from error
         _refuse_if_locked(path, self.settings.database)
         options = {"interface": "chdb", "path": str(path)}
-        with self._created(options, EMBEDDED_DATABASE) if create else nullcontext():
-            self._session = self._session | {"max_execution_time": self.settings.query_seconds}
-            self._connect(CLIENTS, options | {"database": EMBEDDED_DATABASE})
+        connect = partial(self._connect, options | {"database": EMBEDDED_DATABASE})
+        limits = {"max_execution_time": self.settings.query_seconds}
+        self._questions = Pool(partial(connect, limits), CLIENTS)
+        self._work = Pool(connect, CLIENTS)
+        self._begin(options, EMBEDDED_DATABASE, create)
         _open_here[path.resolve()] += 1
 
     def _open_server(self, create: bool) -> None:
@@ -291,9 +286,35 @@ class Warehouse:
             "connect_timeout": 10,
             "send_receive_timeout": self.settings.query_seconds + 30,
         }
-        in_default = options | {"database": "default"}
-        with self._created(in_default, database) if create else nullcontext():
-            self._connect(CLIENTS, options | {"database": database})
+        connect = partial(self._connect, options | {"database": database})
+        self._questions = self._work = Pool(connect, CLIENTS)
+        self._begin(options, database, create)
+
+    def _begin(self, options: dict[str, Any], database: str, create: bool) -> None:
+        """Make the first connection, and the database before it where that is asked for."""
+        with ExitStack() as stack:
+            if create:  # open until there is another: the engine ends with its last
+                first = self._connect(options | {"database": "default"})
+                stack.callback(first.close)
+                with self._translating("CREATE DATABASE"):
+                    first.command(f"CREATE DATABASE IF NOT EXISTS `{database}` ENGINE = Atomic")
+            with self._questions.lend():
+                self._open = True
+
+    def _connect(
+        self, options: Mapping[str, Any], limits: Mapping[str, Any] | None = None
+    ) -> Client:
+        with self._translating(""):
+            return clickhouse_connect.get_client(
+                **options, settings=self._session | dict(limits or {})
+            )
+
+    @contextmanager
+    def _translating(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (ClickHouseError, RuntimeError, OSError) as error:
+            raise translate(error, self.settings.database, what) from error
 
     def _tls(self) -> dict[str, Any]:
         """Say how the server proves who it is: there is no way not to ask."""
@@ -313,27 +334,9 @@ class Warehouse:
         }
         return {name: value for name, value in found.items() if value}
 
-    @contextmanager
-    def _created(self, options: Mapping[str, Any], database: str) -> Iterator[None]:
-        """Make the database; its client stays open meanwhile, as the engine ends with its last."""
-        self._connect(1, options)
-        first = self._clients.pop()
-        try:
-            self.command(f"CREATE DATABASE IF NOT EXISTS `{database}` ENGINE = Atomic")
-            self._idle.get()
-            yield
-        finally:
-            first.close()
 
-    def _connect(self, count: int, options: Mapping[str, Any]) -> None:
-        try:
-            for _ in range(count):
-                client = clickhouse_connect.get_client(**options, settings=self._session)
-                self._clients.append(client)
-                self._idle.put(client)
-        except (ClickHouseError, RuntimeError, OSError) as error:
-            self.close()
-            raise translate(error, self.settings.database, "") from error
+def _folder(settings: Settings) -> Path:
+    return Path(settings.database.removeprefix("chdb://"))
 
 
 def _discard_output(client: Client) -> None:

@@ -25,7 +25,6 @@ from clickhouse.settings import Settings
 from clickhouse.shards import SUFFIX
 from clickhouse.site import pieces
 
-UNKNOWN_TABLE = 60
 NOT_IMPLEMENTED = 48
 FIRST_OF_PARSER = 500  # its statements are numbered from here in `migrations`
 LINES = "0004_lines"  # the view of which rollups are made
@@ -162,14 +161,11 @@ def _same(statement: Statement, checksum: str) -> None:
 
 
 def _applied(warehouse: Warehouse) -> dict[int, str]:
-    try:
-        found = warehouse.rows(
-            f"SELECT version, checksum FROM migrations FINAL WHERE version < {FIRST_OF_PARSER}"
-        )
-    except WarehouseError as error:
-        if error.code != UNKNOWN_TABLE:
-            raise
+    if not warehouse.rows("EXISTS TABLE migrations")[0][0]:
         return {}
+    found = warehouse.rows(
+        f"SELECT version, checksum FROM migrations FINAL WHERE version < {FIRST_OF_PARSER}"
+    )
     return {int(version): _text(checksum) for version, checksum in found}
 
 

@@ -41,10 +41,14 @@ EMBEDDED_DATABASE = "pychart"
 EMBEDDED_CLIENTS = 4  # queries that run side by side; one client serialises its own
 CLIENTS = EMBEDDED_CLIENTS + 2  # and what is asked beside them, which need not wait
 
-# Rows that share a key are copies of one line, so whatever is filtered on is equal in all of them.
-READ_SETTINGS: dict[str, Any] = {
+SESSION_SETTINGS: dict[str, Any] = {
+    # Rows that share a key are copies of one line: whatever is filtered on is equal in all of them.
     "do_not_merge_across_partitions_select_final": 1,
     "optimize_move_to_prewhere_if_final": 1,
+    # Making machine code of expressions takes longer than it saves, on 30 million lines too.
+    "compile_expressions": 0,
+    "compile_aggregate_expressions": 0,
+    "compile_sort_description": 0,
 }
 # Of a cluster: a shard that is not there is an error, a list of names is made once for all shards,
 # and of each shard's replicas the same one answers, whichever server is asked: a question finds
@@ -104,7 +108,7 @@ class Warehouse:
         With `read_only` its connections can neither write nor be told to.
         """
         self.settings = settings
-        self._session = READ_SETTINGS | ({"readonly": 2} if read_only else {})
+        self._session = SESSION_SETTINGS | ({"readonly": 2} if read_only else {})
         self.embedded = settings.database.startswith("chdb://")
         self._open = False
         # row policies, see `policies.py`; a query for someone says so itself

@@ -180,10 +180,15 @@ class Warehouse:
                 settings=self._limits() | dict(settings or {}),
             )
 
-    def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
+    def command(
+        self,
+        sql: str,
+        settings: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
         """Run a statement that gives no rows."""
         with self._client(sql, self._work) as client:
-            client.command(sql, settings=dict(settings or {}))
+            client.command(sql, parameters=dict(parameters or {}), settings=dict(settings or {}))
 
     def insert(
         self,

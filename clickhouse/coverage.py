@@ -17,50 +17,38 @@ from clickhouse.errors import WarehouseError
 from clickhouse.measures import MONTHS_PER_REFRESH
 from clickhouse.shards import SERVER, Shards
 
-UNKNOWN_TABLE = 60
+UNKNOWN = (47, 60)  # a column, a table
 DAY = timedelta(days=1)
 
 Days = tuple[date, date]  # from the first up to, not including, the second
 Known = tuple[str, int, int, int]  # partition, first and last block, version
 
-# `data_version` is the first block of a part that no mutation has touched. Another table of the
-# name `accounting` has other rows in blocks of the same numbers, hence its UUID.
-_LOOK = f"""
-    SELECT
-        concat((SELECT rollups FROM definitions), ' ', (SELECT toString(uuid) FROM system.tables
-            WHERE database = currentDatabase() AND name = 'accounting')) AS origin,
-        (SELECT derived FROM definitions),
-        (SELECT groupArray((partition, min_block_number, max_block_number,
-                if(data_version = min_block_number, 0, data_version), toUInt32(min_time),
-                toUInt32(max_time)))
-            FROM system.parts
-            WHERE database = currentDatabase() AND table = 'accounting' AND active AND rows > 0),
-        (SELECT groupArray((refresh, months, its_parts)) FROM
-            (SELECT intDiv(build, {MONTHS_PER_REFRESH}) AS refresh,
-                groupArray((month, build)) AS months, any(parts) AS its_parts
-            FROM rollup_months FINAL WHERE made_by = origin GROUP BY refresh))
+# `data_version` is the first block of a part that no mutation has touched.
+_PARTS = """
+    SELECT groupArray((partition, min_block_number, max_block_number,
+        if(data_version = min_block_number, 0, data_version), toUInt32(min_time),
+        toUInt32(max_time))) AS parts
+    FROM system.parts
+    WHERE database = {database} AND table = 'accounting' AND active AND rows > 0
 """
+_UUID = """
+    SELECT toString(uuid) AS uuid FROM system.tables
+    WHERE database = {database} AND name = 'accounting'
+"""
+_BUILT = f"""
+    SELECT groupArray((made_by, months, its_parts, scopes)) AS built FROM
+        (SELECT made_by, scopes, groupArray((month, build, scoped)) AS months,
+            any(parts) AS its_parts
+        FROM rollup_months FINAL GROUP BY made_by, intDiv(build, {MONTHS_PER_REFRESH}), scopes)
+"""
+_LOOK = f"""
+    SELECT (SELECT (rollups, derived) FROM definitions) AS made, ({_UUID}), ({_PARTS}), ({_BUILT})
+""".replace("{database}", "currentDatabase()")
 # The same of each shard, with its server: of a scalar subquery the first server's value would do
 # for all.
-_ORIGIN = """
-    (SELECT concat(rollups, ' ', uuid) AS origin, derived FROM definitions CROSS JOIN
-        (SELECT toString(uuid) AS uuid FROM system.tables
-        WHERE database = '{database}' AND name = 'accounting') AS its_table)
-"""
 _LOOK_AT_SHARDS = f"""
-    SELECT origin, derived, parts, built, {SERVER} AS server FROM {_ORIGIN} AS made
-    CROSS JOIN
-        (SELECT groupArray((partition, min_block_number, max_block_number,
-            if(data_version = min_block_number, 0, data_version), toUInt32(min_time),
-            toUInt32(max_time))) AS parts
-        FROM system.parts
-        WHERE database = '{{database}}' AND table = 'accounting' AND active AND rows > 0) AS stored
-    CROSS JOIN
-        (SELECT groupArray((refresh, months, its_parts)) AS built FROM
-            (SELECT intDiv(build, {MONTHS_PER_REFRESH}) AS refresh,
-                groupArray((month, build)) AS months, any(parts) AS its_parts
-            FROM rollup_months FINAL WHERE made_by IN (SELECT origin FROM {_ORIGIN})
-            GROUP BY refresh)) AS named
+    SELECT (rollups, derived) AS made, uuid, parts, built, {SERVER} AS server FROM definitions
+    CROSS JOIN ({_UUID}) AS its_table CROSS JOIN ({_PARTS}) AS stored CROSS JOIN ({_BUILT}) AS named
 """
 
 
@@ -113,6 +101,7 @@ class Coverage:
     parts: tuple[Part, ...] = ()
     builds: dict[date, int] = field(default_factory=dict)  # of the first day of a month
     refreshes: dict[int, Built] = field(default_factory=dict)
+    scoped: dict[date, tuple[int, frozenset[int]]] = field(default_factory=dict)  # build, scopes
     doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
     servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
     _stale: dict[date, list[Days]] = field(default_factory=dict)
@@ -130,9 +119,15 @@ class Coverage:
             self._stale[month] = self._find_stale(month)
         return self._stale[month]
 
-    def builds_of(self, month: date) -> list[int]:
-        """List the builds that have a month: one, on each shard that has lines of it."""
-        return [self.builds[month]]
+    def builds_of(self, month: date, scope: int = 0) -> list[int]:
+        """List the builds that have a month: one, on each shard that has lines of it.
+
+        With a scope those that have its rows, none where one is missing.
+        """
+        if not scope:
+            return [self.builds[month]]
+        build, scopes = self.scoped.get(month, (0, frozenset()))
+        return [build] if scope in scopes else []
 
     def is_built(self, month: date) -> bool:
         """Tell whether a month is made, stale or not."""
@@ -173,9 +168,14 @@ class CoverageOfShards(Coverage):
         """List the months in which there may be a line on any shard."""
         return sorted(self._having)
 
-    def builds_of(self, month: date) -> list[int]:
-        """List the builds that have a month: one, on each shard that has lines of it."""
-        return [shard.builds[month] for shard in self._having[month] if shard.is_built(month)]
+    def builds_of(self, month: date, scope: int = 0) -> list[int]:
+        """List the builds that have a month: one, on each shard that has lines of it.
+
+        With a scope those that have its rows, none where one is missing.
+        """
+        having = [shard for shard in self._having[month] if shard.is_built(month)]
+        found = [shard.builds_of(month, scope) for shard in having]
+        return [build for each in found for build in each] if all(found) else []
 
     def is_built(self, month: date) -> bool:
         """Tell whether a month is made wherever it has lines, stale or not."""
@@ -205,21 +205,18 @@ def look(warehouse: Warehouse) -> Coverage:
     if warehouse.shards:
         return _look_at_shards(warehouse, warehouse.shards)
     try:
-        [(origin, derived, parts, built)] = warehouse.rows(_LOOK)
+        [row] = warehouse.rows(_LOOK)
     except WarehouseError as error:
-        if error.code != UNKNOWN_TABLE:  # no rollups before the next `pychart migrate`
+        if error.code not in UNKNOWN:  # no rollups before the next `pychart migrate`
             raise
         return Coverage()
-    return _coverage(str(origin), tuple(derived), tuple(parts), _frozen(built))
+    return _coverage(*map(_frozen, row))
 
 
 def _look_at_shards(warehouse: Warehouse, shards: Shards) -> Coverage:
-    sql = shards.rows(_LOOK_AT_SHARDS.format(database=shards.database))
+    sql = shards.rows(_LOOK_AT_SHARDS.replace("{database}", f"'{shards.database}'"))
     found = warehouse.rows(f"SELECT * FROM {sql} ORDER BY server")
-    seen = [
-        _coverage(str(origin), tuple(derived), tuple(parts), _frozen(built))
-        for origin, derived, parts, built, _ in found
-    ]
+    seen = [_coverage(*map(_frozen, row[:-1])) for row in found]
     servers = tuple(str(row[-1]) for row in found)
     alike = len({shard.origin.split()[0] for shard in seen}) == 1  # else one is not migrated yet
     return CoverageOfShards(
@@ -227,20 +224,30 @@ def _look_at_shards(warehouse: Warehouse, shards: Shards) -> Coverage:
     )
 
 
-def _frozen(built: Sequence[Sequence[Any]]) -> tuple[tuple[Any, ...], ...]:
-    return tuple((refresh, tuple(months), tuple(its_parts)) for refresh, months, its_parts in built)
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - what the driver makes of tuples and arrays
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 @lru_cache(maxsize=32)  # a shard's is the same until something is loaded, merged or refreshed
 def _coverage(
-    origin: str,
-    derived: tuple[tuple[str, str], ...],
+    made: tuple[str, tuple[tuple[str, str], ...]],
+    uuid: str,
     parts: Sequence[Sequence[Any]],
     built: Sequence[Sequence[Any]],
 ) -> Coverage:
-    builds = {month: int(build) for _, months, _ in built for month, build in months}
-    refreshes = {int(refresh): Built(its_parts) for refresh, _, its_parts in built}
-    return Coverage(origin, derived, tuple(map(_part, parts)), builds, refreshes)
+    # another table of the name `accounting` has other rows in blocks of the same numbers
+    rollups, derived = made
+    origin = f"{rollups} {uuid}"
+    builds: dict[date, int] = {}
+    refreshes: dict[int, Built] = {}
+    scoped: dict[date, tuple[int, frozenset[int]]] = {}
+    for made_by, months, its_parts, scopes in built:
+        if made_by != origin:
+            continue
+        refreshes.setdefault(months[0][1] // MONTHS_PER_REFRESH, Built(its_parts))
+        builds |= {month: build for month, build, _ in months}
+        scoped |= {month: (build, frozenset(scopes)) for month, _, build in months}
+    return Coverage(origin, derived, tuple(map(_part, parts)), builds, refreshes, scoped)
 
 
 def _part(row: Sequence[Any]) -> Part:

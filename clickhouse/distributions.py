@@ -22,9 +22,10 @@ from clickhouse.errors import QuestionError
 from clickhouse.measures import values_of
 from clickhouse.metrics import GIB, KIB_PER_GIB
 from clickhouse.public import PEOPLE, is_public, without_few
-from clickhouse.query import ask, for_whom, grouped_sql, leaves_enough_out
+from clickhouse.query import ask, grouped_sql, leaves_enough_out
 from clickhouse.question import Filter, Period, Question, known
 from clickhouse.scope import Scope
+from clickhouse.seen import for_whom
 
 LEVELS = (10, 25, 50, 75, 90)  # % of the jobs
 MOST_EDGES = 1000

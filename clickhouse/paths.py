@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
@@ -23,7 +23,7 @@ from clickhouse.coverage import (
 from clickhouse.measures import (
     AMOUNTS,
     CUBES,
-    DAYS,
+    DAY_CUBES,
     KEYS,
     LINE_COLUMNS,
     MEASURES,
@@ -41,6 +41,7 @@ from clickhouse.rowset import (
     of_near_lines,
     words,
 )
+from clickhouse.seen import EVERYTHING, Seen
 from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 
 COLUMNS = frozenset({"day", "node_spread", *KEYS, *AMOUNTS, *LINE_COLUMNS, *DERIVED})
@@ -52,12 +53,22 @@ COARSE = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academ
 
 @dataclass(frozen=True)
 class Need:
-    """What a question takes: SQL over the rows (`texts`), and the filters that rows must meet."""
+    """What a question takes: SQL over the rows (`texts`), and what rows must meet.
+
+    `conditions` are those of filters, and `seen` has those of a scope.
+    """
 
     texts: tuple[str, ...]
     conditions: tuple[str, ...] = ()
     start: date = FIRST_DAY
     end: date = NO_DAY
+    seen: Seen = EVERYTHING
+
+    @property
+    def of_everybody(self) -> Need:
+        """The same of rows of everybody, of which those that may be seen are to be chosen."""
+        conditions = (*self.conditions, *self.seen.conditions)
+        return replace(self, conditions=conditions, seen=EVERYTHING)
 
     def columns(self) -> list[str]:
         """List the columns that the rows must show."""
@@ -95,12 +106,11 @@ class Need:
 
 @dataclass
 class Cells:
-    """How the days of a period are covered: whole months, days of others, and days of lines."""
+    """Which days of a period a rollup covers: those of whole months, and others."""
 
     months: list[int] = field(default_factory=list)  # builds
     built: list[int] = field(default_factory=list)  # builds of the months that `days` are of
     days: list[Days] = field(default_factory=list)
-    lines: list[Days] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -110,7 +120,18 @@ class Source:
     need: Need
     cube: Cube
     by_month: bool
-    by_day: bool
+    days: Cube | None
+
+    def take(self, cells: Cells, builds: list[int], days: list[Days], *, whole: bool) -> bool:
+        """Add days of a month to the cells, all of it or some; tells whether it has them."""
+        if not builds or not (whole and self.by_month or self.days):
+            return False
+        if whole and self.by_month:
+            cells.months += builds
+        else:
+            cells.built += builds
+            cells.days += days
+        return True
 
 
 @dataclass(frozen=True)
@@ -134,19 +155,20 @@ class Path:
 def choose(warehouse: Warehouse, need: Need) -> Path:
     """Take the smallest rollups that have what is needed, and lines where they are behind."""
     coverage = coverage_of(warehouse)
-    sources = [_source(dict(coverage.derived), part) for part in need.parts()]
-    known = [source for source in sources if source]
-    if not coverage.origin or len(known) < len(sources):
-        return _of_lines(warehouse, coverage, need)
-    if "node_spread" in need.behind(dict(coverage.derived)):
+    derived = dict(coverage.derived)
+    parts = need.parts()
+    sources = [found for part in parts if (found := _sources(derived, part))]
+    if not coverage.origin or len(sources) < len(parts):
+        return from_lines(warehouse, need)
+    if "node_spread" in need.of_everybody.behind(derived):
         coverage = doubting_attempts(warehouse, coverage)
-    return _union(warehouse, coverage, need, known)
+    return _union(warehouse, coverage, need, sources)
 
 
 def has_rollups(warehouse: Warehouse, need: Need) -> bool:
     """Tell whether there are rollups that have what is needed, whether they are behind or not."""
     derived = dict(coverage_of(warehouse).derived)
-    return all(_source(derived, part) for part in need.parts())
+    return all(_sources(derived, part) for part in need.parts())
 
 
 def _kind(text: str) -> str:
@@ -158,45 +180,64 @@ def _kind(text: str) -> str:
     return "measures" if found & {*MEASURES} else ""
 
 
-def _source(derived: Derived, need: Need) -> Source | None:
+def _sources(derived: Derived, need: Need) -> list[Source]:
+    """Choose for a part of a question: what has rows of its scope alone, then what has them too."""
+    source = _source(derived, need.of_everybody)
+    if source is None:
+        return []
+    scoped = _source(derived, need, scoped_only=True) if need.seen.number else None
+    return [each for each in (scoped, source) if each]
+
+
+def _source(derived: Derived, need: Need, *, scoped_only: bool = False) -> Source | None:
     behind, by_day = need.behind(derived), need.needs_days(derived)
     cubes = VALUE_CUBES if need.kind in QUANTITIES else CUBES
-    cube = next((cube for cube in cubes if behind <= cube.columns), None)
-    days = behind <= DAYS.columns
-    if cube is None or by_day and not days:
+    cube, days = (
+        next((c for c in some if behind <= c.columns and (c.scoped or not scoped_only)), None)
+        for some in (cubes, DAY_CUBES)
+    )
+    if cube is None or by_day and days is None:
         return None
     return Source(need, cube, not by_day, days)
 
 
 def from_lines(warehouse: Warehouse, need: Need) -> Path:
     """Take everything from the lines."""
-    return _of_lines(warehouse, coverage_of(warehouse), need)
+    return _of_lines(warehouse, coverage_of(warehouse), need.of_everybody)
 
 
-def _cells(coverage: Coverage, need: Need, *, by_month: bool, by_day: bool) -> Cells:
-    cells = Cells()
+def _cells(coverage: Coverage, sources: Sequence[Source]) -> tuple[list[Cells], list[Days]]:
+    """Say what the first rollup covers that has them, and which days are left to the lines."""
+    cells: list[Cells] = [Cells() for _ in sources]
+    lines: list[Days] = []
+    need = sources[-1].need
     for month in coverage.months():
         whole = (month, next_month(month))
         wanted = list(clipped([(need.start, need.end)], whole))
         stale = coverage.stale(month)
         if not wanted:
             continue
-        if by_month and not stale and wanted == [whole]:
-            cells.months += coverage.builds_of(month)
-        elif by_day and stale != [whole]:
-            cells.built += coverage.builds_of(month)
-            cells.days += without(wanted[0], stale)
-            cells.lines += clipped(stale, wanted[0])
-        else:
-            cells.lines += wanted
-    return cells
+        days = [] if stale == [whole] else list(without(wanted[0], stale))
+        covered = days and any(
+            source.take(
+                cells[i],
+                coverage.builds_of(month, source.need.seen.number),
+                days,
+                whole=days == [whole],
+            )
+            for i, source in enumerate(sources)
+        )
+        lines += clipped(stale, wanted[0]) if covered else wanted
+    return cells, lines
 
 
-def _union(warehouse: Warehouse, coverage: Coverage, need: Need, sources: Iterable[Source]) -> Path:
+def _union(
+    warehouse: Warehouse, coverage: Coverage, need: Need, parts: Iterable[Sequence[Source]]
+) -> Path:
     parameters: dict[str, Any] = {}
     found: list[tuple[str, str]] = []
-    for source in sources:
-        found += _rows_of(warehouse, coverage, source, need.columns(), parameters)
+    for sources in parts:
+        found += _rows_of(warehouse, coverage, sources, need.columns(), parameters)
     tables = dict.fromkeys(table for table, _ in found)
     union = " UNION ALL ".join(sql for _, sql in found)
     return Path(union, parameters, tuple(tables), warehouse.shards)
@@ -205,26 +246,30 @@ def _union(warehouse: Warehouse, coverage: Coverage, need: Need, sources: Iterab
 def _rows_of(
     warehouse: Warehouse,
     coverage: Coverage,
-    source: Source,
+    sources: Sequence[Source],
     columns: list[str],
     parameters: dict[str, Any],
 ) -> list[tuple[str, str]]:
     """Select from each table what it has of the columns, and nothing for the others."""
-    need, derived = source.need, dict(coverage.derived)
-    cells = _cells(coverage, need, by_month=source.by_month, by_day=source.by_day)
+    need, derived = sources[-1].need, dict(coverage.derived)
+    every, lines = _cells(coverage, sources)
     absent = {*columns} - {*need.columns()}
     found: list[tuple[str, str]] = []
-    if cells.months:
-        known = _of_builds(coverage, cells.months, parameters)
-        sql = of_cube(derived, source.cube, columns, [known, *need.conditions], absent)
-        found.append((source.cube.name, sql))
-    if cells.days:
-        known = _of_builds(coverage, cells.built, parameters)
-        between = _days_between(cells.days, parameters)
-        sql = of_cube(derived, DAYS, columns, [known, between, *need.conditions], absent)
-        found.append((DAYS.name, sql))
-    if cells.lines or not found:
-        spans = list(united(cells.lines)) or [(NO_DAY, NO_DAY)]
+    for source, cells in zip(sources, every, strict=True):
+        kept = [*source.need.conditions]
+        if scope := source.need.seen.number:
+            kept.append(f"scope = {_bound(scope, parameters, 'UInt64')}")
+        if cells.months:
+            known = _of_builds(coverage, cells.months, parameters)
+            sql = of_cube(derived, source.cube, columns, [known, *kept], absent)
+            found.append((source.cube.name, sql))
+        if cells.days and source.days:
+            known = _of_builds(coverage, cells.built, parameters)
+            between = _days_between(cells.days, parameters)
+            sql = of_cube(derived, source.days, columns, [known, between, *kept], absent)
+            found.append((source.days.name, sql))
+    if lines or not found:
+        spans = list(united(lines)) or [(NO_DAY, NO_DAY)]
         sql = _lines_sql(warehouse, coverage, need, spans, columns, parameters)
         found.append(("lines", sql))
     return found

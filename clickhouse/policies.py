@@ -19,7 +19,7 @@ from clickhouse.coverage import look
 from clickhouse.errors import WarehouseError, WarehouseUnreachable
 from clickhouse.measures import NEAR, TABLES
 from clickhouse.rowset import LITERAL, words
-from clickhouse.scope import EVERYTHING, Scope, key_of, refuse_public
+from clickhouse.scope import EVERYTHING, NUMBER, Scope, key_of, refuse_public
 
 POLICY = "pychart_scope"
 NAMED = {"user": "owner", "group": "`group`", "project": "project"}
@@ -122,8 +122,8 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     derived, numbers = dict(look(warehouse).derived), _numbers(warehouse)
     found = {"accounting": " OR ".join([_EVERYTHING, *_seen(derived, numbers, {"time"})])}
     for cube in TABLES:
-        has_names = {"owner", "group", "project"} <= set(cube.keys)
-        seen = _seen(derived, numbers, set()) if has_names else ()
+        own = f"scope > 0 AND scope = JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64')"
+        seen = [own] if cube.scoped else _seen(derived, numbers, set())
         found[cube.name] = " OR ".join([_EVERYTHING, *seen])
     return found | dict.fromkeys(NOBODYS, _EVERYTHING)
 

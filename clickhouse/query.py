@@ -22,15 +22,23 @@ import pyarrow.compute as pc
 from clickhouse import columns
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
+from clickhouse.filtering import (
+    bare_sql,
+    bind,
+    bind_values,
+    is_one_of,
+    key_sql,
+    of_filters,
+    output_sql,
+)
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 from clickhouse.paths import has_rollups as rollups_have
 from clickhouse.public import PEOPLE, enough, is_public, people_of, without_few
-from clickhouse.question import LACKING, Filter, Period, Question, known, typed_values
+from clickhouse.question import Filter, Period, Question, known
 from clickhouse.rowset import EAGER
-from clickhouse.scope import FEWEST_PEOPLE, Scope, refuse_personal, settings_of
-from clickhouse.settings import FIRST_DAY as ALWAYS
-from clickhouse.settings import NO_END
+from clickhouse.scope import FEWEST_PEOPLE, Scope, refuse_personal
+from clickhouse.seen import for_whom, of_scope
 from clickhouse.spread import spread_lines
 
 __all__ = [
@@ -38,9 +46,6 @@ __all__ = [
     "values",
 ]  # fmt: skip
 
-MEMBERS_SECONDS = 1.0  # for which the members of metagroups are kept: a page asks ten questions
-MOST_KNOWN = 1000
-Members = Sequence[Sequence[Any]]
 _PEOPLE = "people "  # begins the names of columns that say who is behind a cell
 
 
@@ -91,7 +96,7 @@ def leaves_enough_out(warehouse: Warehouse, question: Question) -> bool:
     It is the difference between the question without the filter and this one.
     """
     parameters: dict[str, Any] = {}
-    filters, _ = _conditions(warehouse, replace(question, dimensions=()), parameters)
+    filters, _ = of_filters(replace(question, dimensions=()), parameters)
     if not filters:
         return True
     start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
@@ -156,7 +161,7 @@ def has_rollups(warehouse: Warehouse, question: Question) -> bool:
     """Tell whether rollups can answer a question: it is quick then, however long the period."""
     if question.exact or question.booked == "spread":
         return False
-    return rollups_have(warehouse, _need(warehouse, question, {})[0])
+    return rollups_have(warehouse, _need(warehouse, question, _needed_texts(question), {})[0])
 
 
 def values(
@@ -170,13 +175,13 @@ def values(
     known(dimension, DIMENSIONS, "dimension")
     refuse_personal(scope, [dimension])
     parameters: dict[str, Any] = {"contains": contains, "limit": limit}
-    seen = tuple(of_scope(warehouse, scope, parameters))
+    seen = of_scope(warehouse, scope, parameters)
     of_many = f" AND length({PEOPLE}) >= {FEWEST_PEOPLE}" if is_public(scope) else ""
-    path = choose(warehouse, Need((*_texts([dimension], [of_many]), "line_count"), seen))
-    output = _output(dimension, _key(dimension))
+    path = choose(warehouse, Need((*_texts([dimension], [of_many]), "line_count"), seen=seen))
+    output = output_sql(dimension, key_sql(dimension))
     sql = (
         f"SELECT toString({output}) AS value FROM {_rows(path, [dimension])}"
-        f" GROUP BY {_key(dimension)}"
+        f" GROUP BY {key_sql(dimension)}"
         f" HAVING value != ''{of_many}"
         " AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
@@ -189,7 +194,7 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
     """Write the SQL of a question, the values for its parameters, and where its rows are from."""
     question.check()
     parameters: dict[str, Any] = {}
-    need, of_parts = _need(warehouse, question, parameters)
+    need, of_parts = _need(warehouse, question, _needed_texts(question), parameters)
     path = _path(warehouse, question, need)
     rows = _rows(path, question.dimensions)
     is_kept = _is_kept(question, rows, of_parts, parameters)
@@ -197,7 +202,7 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
         of_parts.append(is_kept)
     sql = _select(question, rows, of_parts, is_kept if question.other else "")
     if question.limit is not None and not is_kept:
-        sql += f" LIMIT {_bind(question.limit, 'UInt32', parameters)}"
+        sql += f" LIMIT {bind(question.limit, 'UInt32', parameters)}"
     if any("{first:Date}" in text for text in need.texts):
         parameters |= _span(warehouse, question.period)
     return sql + EAGER, parameters | path.parameters, path
@@ -217,12 +222,13 @@ def grouped_sql(
     """
     question.check()
     parameters = dict(bound or {})
-    of_rows, of_parts = _conditions(warehouse, question, parameters)
     texts = _texts(question.dimensions, [*figures, *conditions, key])
-    start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
-    path = _path(warehouse, question, Need((*texts, *of_parts), tuple(of_rows), start, end))
-    keys = [_key(name) for name in question.dimensions] + ([key] if key else [])
-    shown = [_output(name, _key(name)) for name in question.dimensions] + ([key] if key else [])
+    need, of_parts = _need(warehouse, question, texts, parameters)
+    path = _path(warehouse, question, need)
+    keys = [key_sql(name) for name in question.dimensions] + ([key] if key else [])
+    shown = [output_sql(name, key_sql(name)) for name in question.dimensions] + (
+        [key] if key else []
+    )
     columns = [f"{sql} AS c{number}" for number, sql in enumerate((*shown, *figures))]
     order = ", ".join(f"c{number}" for number, _ in enumerate(shown))
     sql = (
@@ -235,13 +241,18 @@ def grouped_sql(
 
 
 def _need(
-    warehouse: Warehouse, question: Question, parameters: dict[str, Any]
+    warehouse: Warehouse, question: Question, texts: Sequence[str], parameters: dict[str, Any]
 ) -> tuple[Need, list[str]]:
     """Say what rows a question takes, and which conditions its parts have to meet."""
-    of_rows, of_parts = _conditions(warehouse, question, parameters)
-    texts = _texts(question.dimensions, [sql for sql, _ in _figures(question)])
+    of_rows, of_parts = of_filters(question, parameters)
+    spread = question.booked == "spread"
+    seen = of_scope(warehouse, question.scope, parameters, spread=spread)
     start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
-    return Need((*texts, *of_parts), tuple(of_rows), start, end), of_parts
+    return Need((*texts, *of_parts), tuple(of_rows), start, end, seen), of_parts
+
+
+def _needed_texts(question: Question) -> tuple[str, ...]:
+    return _texts(question.dimensions, [sql for sql, _ in _figures(question)])
 
 
 def _path(warehouse: Warehouse, question: Question, need: Need) -> Path:
@@ -255,164 +266,6 @@ def _texts(dimensions: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]
     return (*(each.sql for each in chosen), *(each.array_join for each in chosen), *metrics)
 
 
-def _bind(value: object, kind: str, parameters: dict[str, Any]) -> str:
-    name = f"p{len(parameters)}"
-    parameters[name] = value
-    return f"{{{name}:{kind}}}"
-
-
-def _bind_values(values: Iterable[str], dimension: str, parameters: dict[str, Any]) -> str:
-    return _bind(typed_values(values, dimension), f"Array({_type(dimension)})", parameters)
-
-
-def _conditions(
-    warehouse: Warehouse, question: Question, parameters: dict[str, Any]
-) -> tuple[list[str], list[str]]:
-    """Write what rows must meet, and what the parts must into which a split takes a row."""
-    of_rows, of_parts = [], []
-    for kept in question.filters:
-        if kept.is_range:
-            of_rows.append(_in_range(kept, parameters))
-            continue
-        values = _bind_values(kept.values, kept.dimension, parameters)
-        of_rows.append(_has(kept, values))
-        # of a line with several, a split shows the values that were asked for
-        is_many = DIMENSIONS[kept.dimension].is_many
-        if is_many and not kept.exclude and kept.dimension in question.dimensions:
-            of_parts.append(_is_one_of(kept.dimension, values))
-    spread = question.booked == "spread"
-    of_rows += of_scope(warehouse, question.scope, parameters, spread=spread)
-    return of_rows, of_parts
-
-
-def of_scope(
-    warehouse: Warehouse,
-    scope: Scope | None,
-    parameters: dict[str, Any],
-    *,
-    spread: bool = False,
-) -> list[str]:
-    """Write what rows must meet to be seen: any name of the scope, as a filter would have it.
-
-    With `spread` the rows are days of lines.
-    """
-    if scope is None or scope.public:
-        return []
-    named, apart = _with_members(warehouse, scope)
-    seen = [
-        _is_named(kind, names, parameters)
-        for kind, names in named.by_dimension().items()
-        if kind != "metagroup"
-    ]
-    if spread and any(_is_dated(row) for row in apart):
-        # a day is here one on which it ran, and the day of the end decides
-        values = _bind_values(named.metagroups, "metagroup", parameters)
-        seen.append(_has(Filter("metagroup", named.metagroups), values))
-    else:
-        seen += [_of_members(row, parameters) for row in apart]
-    return [f"({' OR '.join(seen)})" if seen else "0"]
-
-
-def _with_members(warehouse: Warehouse, scope: Scope) -> tuple[Scope, Members]:
-    """Put the members of metagroups in their place, whatever rows there are then tell them.
-
-    Gives those apart who are so for a time, or on some clusters.
-    """
-    names = scope.by_dimension().get("metagroup", ())
-    rows = _members(warehouse, names) if names else []
-    apart = [row for row in rows if row[1] or _is_dated(row)]
-    found = {
-        kind: tuple(name for row in rows if row not in apart and row[0] == kind for name in row[4])
-        for kind in ("user", "group")
-    }
-    users, groups = scope.users + found["user"], scope.groups + found["group"]
-    kept = names if apart else ()
-    return replace(scope, users=users, groups=groups, metagroups=kept), apart
-
-
-def _is_dated(row: Sequence[Any]) -> bool:
-    _, _, since, until, _ = row
-    return (since, until) != (str(ALWAYS), str(NO_END))
-
-
-def _is_named(dimension: str, names: tuple[str, ...], parameters: dict[str, Any]) -> str:
-    """Write the condition of a filter, faster where no name can be one that is mended."""
-    column = _key(dimension) if any("\ufffd" in name for name in names) else None
-    values = _bind_values(names, dimension, parameters)
-    return f"{column or DIMENSIONS[dimension].sql} IN {values}"
-
-
-_known: dict[tuple[str, tuple[str, ...]], tuple[float, Members]] = {}
-
-
-def _members(warehouse: Warehouse, names: tuple[str, ...]) -> Members:
-    """List members by kind, cluster and days, as they were less than a second ago."""
-    key, now = (warehouse.settings.database, names), time.monotonic()
-    if (found := _known.get(key)) and now - found[0] < MEMBERS_SECONDS:
-        return found[1]
-    sql = (
-        "SELECT kind, cluster, toString(since), toString(until), groupUniqArray(member)"
-        " FROM metagroups WHERE metagroup IN {names:Array(String)} GROUP BY ALL ORDER BY ALL"
-    )
-    rows = warehouse.rows(sql, {"names": [*names]})
-    if len(_known) >= MOST_KNOWN:
-        _known.clear()
-    _known[key] = now, rows
-    return rows
-
-
-def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
-    """Say to a server's row policies for whom a query is, of metagroups by their members.
-
-    Only those who are so for a time, or on some clusters, are left to the policy to tell.
-    """
-    if warehouse.embedded or scope is None:
-        return {}
-    return settings_of(_with_members(warehouse, scope)[0])
-
-
-def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:
-    """Write the condition of members that are so on the same clusters and days."""
-    kind, cluster, since, until, names = row
-    column = "owner" if kind == "user" else "`group`"
-    conditions = [f"{column} IN {_bind([*names], 'Array(String)', parameters)}"]
-    if cluster:
-        conditions.append(f"cluster = {_bind(cluster, 'String', parameters)}")
-    for sign, day, limit in ((">=", since, ALWAYS), ("<", until, NO_END)):
-        if day != str(limit):
-            # months will do where a membership begins and ends with one
-            own = "toStartOfMonth(day)" if day.endswith("-01") else "day"
-            conditions.append(f"{own} {sign} {_bind(day, 'Date', parameters)}")
-    return f"({' AND '.join(conditions)})"
-
-
-def _has(kept: Filter, values: str) -> str:
-    dimension = DIMENSIONS[kept.dimension]
-    if not dimension.is_many:
-        return f"{_bare(kept.dimension)} {'NOT IN' if kept.exclude else 'IN'} {values}"
-    has = dimension.has.replace("{values}", values)
-    return f"NOT {has}" if kept.exclude else has
-
-
-def _in_range(kept: Filter, parameters: dict[str, Any]) -> str:
-    low, high = kept.bounds()
-    if low is None and DIMENSIONS[kept.dimension].can_lack:
-        low = 0
-    kind, bare = _type(kept.dimension), _bare(kept.dimension)
-    ends = [
-        f"{bare} {sign} {_bind(end, kind, parameters)}"
-        for sign, end in ((">=", low), ("<=", high))
-        if end is not None
-    ]
-    return f"{'NOT ' if kept.exclude else ''}({' AND '.join(ends)})"
-
-
-def _is_one_of(dimension: str, values: str) -> str:
-    if DIMENSIONS[dimension].is_many:
-        return f"has({values}, {_output(dimension, _key(dimension))})"
-    return f"{_bare(dimension)} IN {values}"
-
-
 def _is_kept(
     question: Question, rows: str, conditions: list[str], parameters: dict[str, Any]
 ) -> str:
@@ -421,21 +274,21 @@ def _is_kept(
     if ranked is None or not question.keeps_some:
         return ""
     if question.names:
-        return _is_one_of(ranked, _bind_values(question.names, ranked, parameters))
+        return is_one_of(ranked, bind_values(question.names, ranked, parameters))
     alone = question.dimensions == (ranked,) and not DIMENSIONS[ranked].is_ordered
     if alone and not question.other:
         return ""
-    bare, first = _bare(ranked), _measured(question.metrics[0], question, ranked_only=True)
+    bare, first = bare_sql(ranked), _measured(question.metrics[0], question, ranked_only=True)
     return (
         f"{bare} IN (SELECT {bare} FROM {rows}{_where(conditions)} GROUP BY {bare}"
         f" ORDER BY {first} {_direction(question)}, {bare}"
-        f" LIMIT {_bind(question.limit, 'UInt32', parameters)})"
+        f" LIMIT {bind(question.limit, 'UInt32', parameters)})"
     )
 
 
 def _select(question: Question, rows: str, conditions: list[str], is_kept: str) -> str:
     """Write the query; `is_kept` tells which rows are not to be summed up as the other ones."""
-    split = {name: (_key(name), _output(name, _key(name))) for name in question.dimensions}
+    split = {name: (key_sql(name), output_sql(name, key_sql(name))) for name in question.dimensions}
     if is_kept and question.ranked:
         split[question.ranked] = _kept_or_null(question.ranked)
     selected = [f"{output} AS d{i}" for i, (_, output) in enumerate(split.values())]
@@ -453,8 +306,8 @@ def _select(question: Question, rows: str, conditions: list[str], is_kept: str) 
 def _kept_or_null(ranked: str) -> tuple[str, str]:
     chosen = DIMENSIONS[ranked]
     nothing = "''" if chosen.type == "String" and not chosen.shown else "0"
-    key = f"if(is_kept, {_key(ranked)}, {nothing})"
-    return key, f"if(is_kept, {_output(ranked, key)}, NULL)"
+    key = f"if(is_kept, {key_sql(ranked)}, {nothing})"
+    return key, f"if(is_kept, {output_sql(ranked, key)}, NULL)"
 
 
 def _figures(question: Question) -> list[tuple[str, str]]:
@@ -515,26 +368,3 @@ def _direction(question: Question) -> str:
 
 def _where(conditions: list[str]) -> str:
     return f" WHERE {' AND '.join(conditions)}" if conditions else ""
-
-
-def _key(dimension: str) -> str:
-    """Write what rows are grouped by: names are bytes in the file, and any of them may occur."""
-    chosen = DIMENSIONS[dimension]
-    of_file = chosen.type == "String" and not chosen.is_many
-    return f"toValidUTF8({chosen.sql})" if of_file else chosen.sql
-
-
-def _bare(dimension: str) -> str:
-    """Write a key that is never null, so that it is in a list or not in it."""
-    key = _key(dimension)
-    return f"ifNull({key}, {LACKING})" if DIMENSIONS[dimension].can_lack else key
-
-
-def _type(dimension: str) -> str:
-    return "Int64" if DIMENSIONS[dimension].can_lack else DIMENSIONS[dimension].type
-
-
-def _output(dimension: str, key: str) -> str:
-    """Write a dimension as it is shown, one value for each group."""
-    chosen = DIMENSIONS[dimension]
-    return chosen.shown.replace(chosen.sql, key) or key

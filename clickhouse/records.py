@@ -18,11 +18,13 @@ from clickhouse.attempts import multi_node_lines, reach
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import DAY, coverage_of, seconds
 from clickhouse.errors import QuestionError
+from clickhouse.filtering import of_filters
 from clickhouse.paths import FIRST_DAY, LAST_DAY, Need, from_lines
-from clickhouse.query import Filter, Question, _conditions, for_whom, of_scope
+from clickhouse.query import Filter, Question
 from clickhouse.requests import LAMBDAS
 from clickhouse.rowset import of_near_lines
 from clickhouse.scope import Scope, refuse_public
+from clickhouse.seen import for_whom, of_scope
 
 MAX_NUMBER = 2**32 - 1
 AMOUNTS = ("h_rt", "s_rt", "h_cpu", "h_vmem", "s_vmem", "mem_free")
@@ -126,10 +128,11 @@ def _windows(wanted: Search) -> list[date]:
 
 def _listed(warehouse: Warehouse, wanted: Search, first: date, rows: int) -> pa.Table:
     parameters: dict[str, Any] = {}
-    asked = Question(("jobs",), filters=wanted.filters, scope=wanted.scope)
-    filtered, _ = _conditions(warehouse, asked, parameters)
+    asked = Question(("jobs",), filters=wanted.filters)
+    filtered, _ = of_filters(asked, parameters)
+    seen = of_scope(warehouse, wanted.scope, parameters).conditions
     parameters["rows"] = rows
-    conditions = ["is_attempt", *filtered, *_of_text(wanted.text, parameters)]
+    conditions = ["is_attempt", *filtered, *seen, *_of_text(wanted.text, parameters)]
     conditions += _days(first, wanted.last, parameters)
     order = f"{ORDERS[wanted.order]}, cluster, job_number, task_number"
     if not _number(wanted.text):
@@ -239,7 +242,7 @@ def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -
 def _seen(warehouse: Warehouse, scope: Scope | None, parameters: dict[str, Any]) -> str:
     """Write what more a line must meet to be seen; the public sees none."""
     refuse_public(scope, "single jobs")
-    return "".join(f" AND {each}" for each in of_scope(warehouse, scope, parameters))
+    return "".join(f" AND {each}" for each in of_scope(warehouse, scope, parameters).conditions)
 
 
 _OF_JOB = "cluster = {cluster:String} AND job_number = {number:UInt32}"
@@ -314,8 +317,8 @@ def parallel_class(warehouse: Warehouse, key: JobKey, day: date, scope: Scope | 
     refuse_public(scope, "single jobs")
     parameters = _bound(key)
     seen = of_scope(warehouse, scope, parameters)
-    conditions = (_OF_JOB, "task_number = {task:UInt32}", "is_attempt", *seen)
-    need = Need(("parallel_class",), conditions, day, day + timedelta(days=1))
+    conditions = (_OF_JOB, "task_number = {task:UInt32}", "is_attempt")
+    need = Need(("parallel_class",), conditions, day, day + timedelta(days=1), seen)
     path = from_lines(warehouse, need)
     sql = f"SELECT any(parallel_class) FROM {path.rows}"
     [(found,)] = warehouse.rows(sql, path.parameters | parameters, for_whom(warehouse, scope))

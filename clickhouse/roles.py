@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from clickhouse.models import Name, Strict
+from clickhouse.scope import Scope
 
 PEERS = ("loopback", "unix")
 # Printable ASCII without separators: no two of these look alike but for case, and none is split.
@@ -62,9 +65,12 @@ class _Appointed(Strict):
 
     def is_held(self, name: str, login: str, groups: frozenset[str]) -> bool:
         """Tell whether somebody has the role that is called `name`."""
-        by_name = not (self.logins or self.token_groups)
-        holders = (name,) if by_name else self.logins
-        return bool(login and login in holders) or not groups.isdisjoint(self.token_groups)
+        is_named = bool(login) and login in self.holders(name)
+        return is_named or not groups.isdisjoint(self.token_groups)
+
+    def holders(self, name: str) -> tuple[str, ...]:
+        """List who has the role that is called `name`, as far as they are named."""
+        return self.logins if self.logins or self.token_groups else (name,)
 
 
 class PiSettings(_Appointed):
@@ -80,6 +86,32 @@ class CorrespondentSettings(_Appointed):
     groups: tuple[Name, ...] = ()
     metagroups: tuple[Name, ...] = ()
     projects: tuple[Name, ...] = ()
+
+
+@dataclass(frozen=True)
+class Appointed:
+    """The roles that somebody has been given."""
+
+    login: str
+    pis: tuple[PiSettings, ...]
+    correspondents: tuple[CorrespondentSettings, ...]
+
+    @property
+    def scope(self) -> Scope:
+        """Whose jobs these roles show: the own ones, and those of any of them."""
+        own = [self.login] if self.login else []
+        return Scope(
+            users=_each_once(own, *(p.users for p in self.pis)),
+            groups=_each_once(
+                *(p.groups for p in self.pis), *(c.groups for c in self.correspondents)
+            ),
+            metagroups=_each_once(*(c.metagroups for c in self.correspondents)),
+            projects=_each_once(*(c.projects for c in self.correspondents)),
+        )
+
+
+def _each_once(*names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for some in names for name in some))
 
 
 class AccessSettings(Strict):
@@ -151,3 +183,20 @@ class AccessSettings(Strict):
             if not at or domain.lower() != self.domain:
                 return ""
         return known if _LOGIN.fullmatch(known) and known not in self.logins.values() else ""
+
+    def appointed(self, login: str, groups: Iterable[str] = ()) -> Appointed:
+        """Give the roles of a user of the scheduler who is in these groups of the token."""
+        known = frozenset(groups)
+        pis = (p for name, p in self.pis.items() if p.is_held(name, login, known))
+        found = (c for name, c in self.correspondents.items() if c.is_held(name, login, known))
+        return Appointed(login, tuple(pis), tuple(found))
+
+    def scopes(self) -> tuple[Scope, ...]:
+        """List what those see who are named as having a role, and see more than the own jobs.
+
+        Who has a role by a group in the token is known only once they sign in.
+        """
+        roles = [*self.pis.items(), *self.correspondents.items()]
+        logins = (login for name, role in roles for login in role.holders(name))
+        found = (self.appointed(login).scope for login in dict.fromkeys(logins))
+        return tuple(dict.fromkeys(found))

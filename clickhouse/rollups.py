@@ -12,10 +12,11 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
+from typing import Any
 
 from clickhouse.attempts import multi_node_lines, reach
 from clickhouse.connection import Warehouse
@@ -27,7 +28,7 @@ from clickhouse.coverage import (
     next_month,
     seconds,
 )
-from clickhouse.errors import WarehouseError
+from clickhouse.errors import ConfigError, WarehouseError
 from clickhouse.hosts import on_each, opened
 from clickhouse.measures import (
     MEASURES,
@@ -39,6 +40,7 @@ from clickhouse.measures import (
     Cube,
 )
 from clickhouse.rowset import EAGER, of_lines, of_near_lines
+from clickhouse.seen import of_scope
 from clickhouse.shards import Shards
 
 log = logging.getLogger(__name__)
@@ -50,7 +52,16 @@ REFRESH_SECONDS = 60.0  # between two refreshes of the daemon while lines keep c
 
 MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
 
+_OF_BUILDS = "build IN {builds:Array(UInt64)}"
 _one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The scopes that rows are made for: of each number the condition, whose values are bound."""
+
+    conditions: Mapping[int, str]
+    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -66,8 +77,30 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
 
     On a cluster each server makes those of what it holds, and one that is down is left out.
     """
+    wanted = _wanted(warehouse)
     if warehouse.shards:
-        return _refresh_each(warehouse, warehouse.shards, stopped)
+        return _refresh_each(warehouse, warehouse.shards, wanted, stopped)
+    return _refresh(warehouse, wanted, stopped)
+
+
+def _wanted(warehouse: Warehouse) -> Wanted:
+    """Give what people see who have a role by the settings, as these are now."""
+    settings = warehouse.settings
+    try:
+        access = settings.reread().access if settings.file else settings.access
+    except ConfigError as error:
+        log.error("%s; the roles stay as they were", error)
+        access = settings.access
+    conditions: dict[int, str] = {}
+    parameters: dict[str, Any] = {}
+    for scope in access.scopes() if access else ():
+        seen = of_scope(warehouse, scope, parameters)
+        if seen.number:
+            [conditions[seen.number]] = seen.conditions
+    return Wanted(conditions, parameters)
+
+
+def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) -> Refresh:
     began = time.monotonic()
     with _one_at_a_time:
         _create_tables(warehouse)
@@ -79,7 +112,8 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
                 break
             _build(warehouse, unit)
             built += len(unit)
-        if built:
+        scoped = _refresh_scopes(warehouse, wanted, stopped)
+        if built or scoped:
             _drop_unnamed(warehouse)
     done = Refresh(built, time.monotonic() - began)
     if built:
@@ -87,12 +121,14 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
     return done
 
 
-def _refresh_each(warehouse: Warehouse, shards: Shards, stopped: Callable[[], bool]) -> Refresh:
+def _refresh_each(
+    warehouse: Warehouse, shards: Shards, wanted: Wanted, stopped: Callable[[], bool]
+) -> Refresh:
     done: list[Refresh] = []
 
     def one(address: str) -> None:
         with opened(warehouse, address, shards.database) as own:
-            done.append(refresh(own, stopped))
+            done.append(_refresh(own, wanted, stopped))
 
     on_each(warehouse, shards, one, "the refresh of its rollups")
     return Refresh(sum(each.months for each in done), sum(each.seconds for each in done))
@@ -129,9 +165,9 @@ def _build(warehouse: Warehouse, months: list[date]) -> None:
     seen = look(warehouse)
     _insert_near_lines(warehouse, number, months)
     for place, cube in enumerate(TABLES):
-        larger = next((each for each in TABLES[:place] if each.has_all_of(cube)), None)
+        larger = [each for each in TABLES[:place] if each.has_all_of(cube)]
         if larger:
-            _insert_from_cube(warehouse, cube, number, larger)
+            _insert_from_cube(warehouse, cube, number, larger[-1])  # the smallest
         else:
             _insert_from_lines(warehouse, cube, number, months)
     if time.monotonic() - began > KEPT_SECONDS / 2:
@@ -193,9 +229,43 @@ def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int, months: li
     _insert(warehouse, cube, number, grain, rows)
 
 
+def _refresh_scopes(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) -> bool:
+    """Make the rows of scopes for the months that lack some; tells whether any did."""
+    coverage = look(warehouse) if wanted.conditions else Coverage()
+    lacking = [
+        month
+        for month in coverage.months()
+        if coverage.is_built(month)
+        and not all(coverage.builds_of(month, scope) for scope in wanted.conditions)
+    ]
+    for unit in _units(lacking):
+        if stopped():
+            break
+        _build_scopes(warehouse, [coverage.builds[month] for month in unit], wanted)
+    return bool(lacking)
+
+
+def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> None:
+    """Make the rows of scopes for some months of a year out of their builds, and then name them."""
+    number = _refresh_number()
+    numbers = [f"if({sql}, {scope}, 0)" for scope, sql in wanted.conditions.items()]
+    seen_by = f"arrayJoin(arrayFilter(scope -> scope > 0, [{', '.join(numbers)}]))"
+    parameters = {**wanted.parameters, "builds": builds}
+    for cube in (each for each in TABLES if each.scoped):
+        [*_, larger] = (each for each in TABLES if each.has_people_of(cube))  # the smallest
+        rows = f"SELECT *, {seen_by} AS its_scope FROM {larger.name} WHERE {_OF_BUILDS}"
+        _insert(warehouse, cube, number, "day", rows, _sorted_again, parameters)
+    own_build = f"{number * MONTHS_PER_REFRESH} + (toYear(month) - 1970) * 12 + toMonth(month)"
+    warehouse.command(
+        f"INSERT INTO rollup_months SELECT month, build, made_by, parts, {own_build},"
+        f" {{scopes:Array(UInt64)}} FROM rollup_months FINAL WHERE {_OF_BUILDS}",
+        parameters={"scopes": [*wanted.conditions], "builds": builds},
+    )
+
+
 def _insert_from_cube(warehouse: Warehouse, cube: Cube, number: int, larger: Cube) -> None:
     rows = f"SELECT * FROM {larger.name} WHERE {_of_refresh(number)}"
-    grain = "toStartOfMonth(day)" if larger.grain == "day" else "day"
+    grain = "toStartOfMonth(day)" if larger.grain != cube.grain else "day"
     _insert(warehouse, cube, number, grain, rows, _sorted_again)
 
 
@@ -211,9 +281,16 @@ def _insert(
     grain: str,
     rows: str,
     sorted_values: Callable[[str], str] | None = None,
+    scoped: Mapping[str, Any] | None = None,
 ) -> None:
-    """Make a cube of rows: lines or another cube's, whose values `sorted_values` puts in order."""
+    """Make a cube of rows: lines or another cube's, whose values `sorted_values` puts in order.
+
+    `scoped` binds the values in rows that have `its_scope`.
+    """
     keys = ", ".join(f"`{key}`" for key in cube.keys)
+    if cube.scoped:
+        keys += ", its_scope"
+        rows = rows if scoped else f"SELECT *, toUInt64(0) AS its_scope FROM ({rows})"
     take = (sorted_values or _sorted) if cube.of_values else _merged
     taken = {name: take(name) for name in cube.amounts}
     grouped = (
@@ -227,7 +304,8 @@ def _insert(
         columns = [_counted(name) for name in columns]
     warehouse.command(
         f"INSERT INTO {cube.name} SELECT its_build, its_day, {keys}, {', '.join(columns)}"
-        f" FROM ({grouped}){EAGER}"
+        f" FROM ({grouped}){EAGER}",
+        parameters=scoped,
     )
 
 
@@ -276,7 +354,9 @@ def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
 def _drop_unnamed(warehouse: Warehouse, after_seconds: float = KEPT_SECONDS) -> None:
     """Drop the rows of builds that no month names, once no question can be reading them."""
     oldest = time.time_ns() // 1000 - int(after_seconds * 1e6)
-    named = f"SELECT intDiv(build, {MONTHS_PER_REFRESH}) FROM rollup_months FINAL"
+    named = (
+        f"SELECT intDiv(arrayJoin([build, scoped]), {MONTHS_PER_REFRESH}) FROM rollup_months FINAL"
+    )
     found = warehouse.rows(
         "SELECT DISTINCT table, partition FROM system.parts WHERE database = currentDatabase()"
         " AND table IN {tables:Array(String)} AND active"

@@ -18,8 +18,8 @@ import pyarrow as pa
 from clickhouse import policies, readonly
 from clickhouse.connection import Warehouse, shown
 from clickhouse.errors import PychartError, QuestionError, WarehouseError
-from clickhouse.query import for_whom
 from clickhouse.scope import Scope
+from clickhouse.seen import for_whom
 from clickhouse.settings import Settings
 
 MOST_AT_ONCE = 3  # statements that run side by side, of all people

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from clickhouse.errors import QuestionError
 
 FEWEST_PEOPLE = 5  # that a figure for the public must stand on
 # What a query says that is for nobody in particular.
 EVERYTHING = '{"pychart_scope":"all"}'
+NUMBER = "pychart_number"  # of the rollups that are made for a scope, beside its names
 # Dimensions whose values name people, or tell whose jobs they are.
 PERSONAL = frozenset(
     {"user", "group", "metagroup", "project", "department", "account", "job_name"}
@@ -82,14 +84,17 @@ def refuse_personal(scope: Scope | None, dimensions: Iterable[str]) -> None:
             refuse_public(scope, name)
 
 
-def settings_of(scope: Scope | None) -> dict[str, str]:
+def settings_of(scope: Scope | None, number: int = 0) -> dict[str, str]:
     """Say to a server's row policies for whom a query is: without a scope as its connection says.
 
-    Totals for the public are made of everybody's rows.
+    `number` is that of the rollups that are made for the scope. Totals for the public are made of
+    everybody's rows.
     """
     if scope is None or scope.public:
         return {}
-    named = {key_of(kind): names for kind, names in scope.by_dimension().items()}
+    named: dict[str, Any] = {key_of(kind): names for kind, names in scope.by_dimension().items()}
+    if number:
+        named[NUMBER] = number
     return {"log_comment": json.dumps({"pychart_scope": "names"} | named, ensure_ascii=False)}
 
 

@@ -26,7 +26,7 @@ RAN = "is_executed AND wall_seconds IS NOT NULL"
 
 def spread_lines(warehouse: Warehouse, need: Need) -> Path:
     """Take a row for each day on which a line ran in the period, with its wall and core seconds."""
-    derived = dict(coverage_of(warehouse).derived)
+    need, derived = need.of_everybody, dict(coverage_of(warehouse).derived)
     if "time" not in derived:
         raise WarehouseError("wall time cannot be spread before `pychart migrate`")
     of_days = [each for each in need.conditions if words([each]) & OF_DAY]

@@ -165,6 +165,7 @@ class Daemon:
 
     def _use(self, settings: Settings) -> None:
         old, self._settings = self._settings, settings
+        self._refresher.again()
         for cluster in set(old.clusters) - set(settings.clusters):
             self._leave(cluster)
         for follower in self._followers.values():

@@ -40,6 +40,10 @@ class Refresher(threading.Thread):
         """End after the year that is being made."""
         self._stopped.set()
 
+    def again(self) -> None:
+        """Refresh once more though nothing is loaded: whom rollups are for may have changed."""
+        self._done = 0.0
+
     def run(self) -> None:
         """Look and refresh, until stopped."""
         while not self._stopped.wait(LOOK_SECONDS):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -197,18 +197,6 @@ def _is_admin(access: AccessSettings, who: Viewer) -> bool:
 
 
 def _appointed(access: AccessSettings, who: Viewer) -> Viewer:
-    login, groups = who.login, frozenset(who.groups)
-    pis = [p for name, p in access.pis.items() if p.is_held(name, login, groups)]
-    answered = [c for name, c in access.correspondents.items() if c.is_held(name, login, groups)]
-    held = {USER: bool(login), PI: bool(pis), CORRESPONDENT: bool(answered)}
-    scope = Scope(
-        users=_each_once([login] if login else [], *(p.users for p in pis)),
-        groups=_each_once(*(p.groups for p in pis), *(c.groups for c in answered)),
-        metagroups=_each_once(*(c.metagroups for c in answered)),
-        projects=_each_once(*(c.projects for c in answered)),
-    )
-    return replace(who, roles=tuple(role for role, has in held.items() if has), scope=scope)
-
-
-def _each_once(*names: Iterable[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for some in names for name in some))
+    found = access.appointed(who.login, who.groups)
+    held = {USER: who.login, PI: found.pis, CORRESPONDENT: found.correspondents}
+    return replace(who, roles=tuple(role for role, has in held.items() if has), scope=found.scope)

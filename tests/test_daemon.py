@@ -386,6 +386,29 @@ def test_changed_settings_are_used_and_bad_ones_are_not(
         until(lambda: [each.cluster for each in daemon.healths()] == ["c1"])
 
 
+def test_a_new_role_has_its_rollups_though_nothing_is_loaded(
+    database_url: str, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rollups, "REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr(refresher, "LOOK_SECONDS", 0.05)
+    config = site.parent / "pychart.toml"
+    common = (
+        f"database = '{database_url}'\nstate_directory = '{site.parent}/state'\n"
+        f"[clusters.c1]\nfiles = ['{site}/accounting']\n[access]\nmethod = 'header'\n"
+    )
+    config.write_text(common)
+    (site / "accounting").write_bytes(lines(1))
+    settings = load_settings(config)
+    scopes = "SELECT length(scopes) FROM rollup_months FINAL"
+    with warehouse(database_url):
+        pass
+    with Warehouse(settings) as db, running(settings, db if db.embedded else None):
+        until(lambda: db.rows("EXISTS TABLE rollup_near_lines") == [(1,)])
+        until(lambda: column(db, scopes) == [0])
+        config.write_text(common + "[access.pis.ann]\nusers = ['bob']\n")
+        until(lambda: column(db, scopes) == [1])
+
+
 def ask(port: int, path: str) -> tuple[int, str]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -171,7 +171,7 @@ def test_rollups_and_lines_agree(db: Warehouse, tmp_path: Path) -> None:
 
 def test_which_tables_answer(db: Warehouse) -> None:
     assert distributions.tables(db, Histogram("slots", (0,))) == ("queue_months",)
-    assert distributions.tables(db, Bands("slots", "day")) == ("cube_days",)
+    assert distributions.tables(db, Bands("slots", "day")) == ("queue_days",)
     assert distributions.tables(db, Bands("wait", "month", ("user",))) == ("user_value_months",)
     assert distributions.tables(db, Bands("wait", "week")) == ("lines",)
     assert distributions.tables(db, Histogram("wait", (0,), exact=True)) == ("lines",)

@@ -1,0 +1,151 @@
+"""What a scope shows, as SQL, and the number under which rollups keep it added up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from clickhouse.connection import Warehouse
+from clickhouse.dimensions import DIMENSIONS
+from clickhouse.filtering import bind, bind_values, has_sql, key_sql
+from clickhouse.question import Filter
+from clickhouse.scope import Scope, settings_of
+from clickhouse.settings import FIRST_DAY as ALWAYS
+from clickhouse.settings import NO_END
+
+MEMBERS_SECONDS = 1.0  # for which the members of metagroups are kept: a page asks ten questions
+MOST_KNOWN = 1000
+Members = Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What rows must meet to be seen.
+
+    `number` tells what is seen from what others see, by the names and days in it: two scopes with
+    one number see the same rows. It is 0 for everything, and for what no month can tell.
+    """
+
+    conditions: tuple[str, ...] = ()
+    number: int = 0
+
+
+EVERYTHING = Seen()
+
+
+def of_scope(
+    warehouse: Warehouse,
+    scope: Scope | None,
+    parameters: dict[str, Any],
+    *,
+    spread: bool = False,
+) -> Seen:
+    """Write what rows must meet to be seen: any name of the scope, as a filter would have it.
+
+    With `spread` the rows are days of lines.
+    """
+    if scope is None or scope.public:
+        return EVERYTHING
+    named, apart = _with_members(warehouse, scope)
+    seen = [
+        _is_named(kind, names, parameters)
+        for kind, names in named.by_dimension().items()
+        if kind != "metagroup"
+    ]
+    if spread and any(_is_dated(row) for row in apart):
+        # a day is here one on which it ran, and the day of the end decides
+        values = bind_values(named.metagroups, "metagroup", parameters)
+        seen.append(has_sql(Filter("metagroup", named.metagroups), values))
+    else:
+        seen += [_of_members(row, parameters) for row in apart]
+    return Seen((f"({' OR '.join(seen)})" if seen else "0",), _number(named, apart))
+
+
+def _number(named: Scope, apart: Members) -> int:
+    """Tell a scope from others, by what its conditions are made of."""
+    if not all(day.endswith("-01") or day == str(NO_END) for row in apart for day in row[2:4]):
+        return 0
+    names = {
+        kind: sorted(each) for kind, each in named.by_dimension().items() if kind != "metagroup"
+    }
+    said = [names, sorted([*row[:4], sorted(row[4])] for row in apart)]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
+    return int.from_bytes(digest[:7]) or 1  # JSON and SQL agree on numbers as long as this
+
+
+def _with_members(warehouse: Warehouse, scope: Scope) -> tuple[Scope, Members]:
+    """Put the members of metagroups in their place, whatever rows there are then tell them.
+
+    Gives those apart who are so for a time, or on some clusters.
+    """
+    names = scope.by_dimension().get("metagroup", ())
+    rows = _members(warehouse, names) if names else []
+    apart = [row for row in rows if row[1] or _is_dated(row)]
+    found = {
+        kind: tuple(name for row in rows if row not in apart and row[0] == kind for name in row[4])
+        for kind in ("user", "group")
+    }
+    users, groups = scope.users + found["user"], scope.groups + found["group"]
+    kept = names if apart else ()
+    return replace(scope, users=users, groups=groups, metagroups=kept), apart
+
+
+def _is_dated(row: Sequence[Any]) -> bool:
+    _, _, since, until, _ = row
+    return (since, until) != (str(ALWAYS), str(NO_END))
+
+
+def _is_named(dimension: str, names: tuple[str, ...], parameters: dict[str, Any]) -> str:
+    """Write the condition of a filter, faster where no name can be one that is mended."""
+    column = key_sql(dimension) if any("\ufffd" in name for name in names) else None
+    values = bind_values(names, dimension, parameters)
+    return f"{column or DIMENSIONS[dimension].sql} IN {values}"
+
+
+_known: dict[tuple[str, tuple[str, ...]], tuple[float, Members]] = {}
+
+
+def _members(warehouse: Warehouse, names: tuple[str, ...]) -> Members:
+    """List members by kind, cluster and days, as they were less than a second ago."""
+    key, now = (warehouse.settings.database, names), time.monotonic()
+    if (found := _known.get(key)) and now - found[0] < MEMBERS_SECONDS:
+        return found[1]
+    sql = (
+        "SELECT kind, cluster, toString(since), toString(until), groupUniqArray(member)"
+        " FROM metagroups WHERE metagroup IN {names:Array(String)} GROUP BY ALL ORDER BY ALL"
+    )
+    rows = warehouse.rows(sql, {"names": [*names]})
+    if len(_known) >= MOST_KNOWN:
+        _known.clear()
+    _known[key] = now, rows
+    return rows
+
+
+def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
+    """Say to a server's row policies for whom a query is, of metagroups by their members.
+
+    Only those who are so for a time, or on some clusters, are left to the policy to tell.
+    """
+    if warehouse.embedded or scope is None:
+        return {}
+    named, apart = _with_members(warehouse, scope)
+    return settings_of(named, _number(named, apart))
+
+
+def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:
+    """Write the condition of members that are so on the same clusters and days."""
+    kind, cluster, since, until, names = row
+    column = "owner" if kind == "user" else "`group`"
+    conditions = [f"{column} IN {bind([*names], 'Array(String)', parameters)}"]
+    if cluster:
+        conditions.append(f"cluster = {bind(cluster, 'String', parameters)}")
+    for sign, day, limit in ((">=", since, ALWAYS), ("<", until, NO_END)):
+        if day != str(limit):
+            # months will do where a membership begins and ends with one
+            own = "toStartOfMonth(day)" if day.endswith("-01") else "day"
+            conditions.append(f"{own} {sign} {bind(day, 'Date', parameters)}")
+    return f"({' AND '.join(conditions)})"

@@ -1,0 +1,268 @@
+"""Rollups of scopes: the same answers as from the lines, for those alone who may see them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clickhouse import policies, rollups, seen
+from clickhouse.connection import Warehouse
+from clickhouse.dimensions import DIMENSIONS
+from clickhouse.measures import TABLES
+from clickhouse.metrics import METRICS
+from clickhouse.migrate import migrate
+from clickhouse.query import Filter, Period, Question, ask, to_sql
+from clickhouse.roles import AccessSettings
+from clickhouse.scope import Scope, settings_of
+from clickhouse.seen import of_scope
+from clickhouse.settings import Settings
+from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
+from tests.test_rollups import NODES, OWNERS, QUEUES, SITE, T, accounting, check
+
+ACCESS: dict[str, Any] = {
+    "method": "header",
+    "admins": {"users": ["root"]},
+    "pis": {"ann": {"users": ["bob", "o'neil"], "groups": ["physics"]}},
+    "correspondents": {
+        "lab": {"logins": ["cid", "bob"], "metagroups": ["lab"]},
+        "dated": {"logins": ["dora"], "metagroups": ["since"], "projects": ["p1"]},
+        "within": {"logins": ["eve"], "metagroups": ["moved"]},
+        "by token": {"token_groups": ["bio"], "groups": ["chem"]},
+    },
+}
+METAGROUPS = {
+    **SITE["metagroups"],
+    "since": {"members": [{"group": "chem", "since": "2018-02-01", "clusters": [CLUSTER]}]},
+}
+CONFIGURED = SITE | {"metagroups": METAGROUPS, "access": ACCESS}
+SCOPED = [table.name for table in TABLES if table.scoped]
+BY_QUEUE = Question(("jobs", "core_hours", "wait_median"), ("queue",))
+
+
+def scope_of(login: str) -> Scope:
+    return AccessSettings(**ACCESS).appointed(login).scope
+
+
+def tables(db: Warehouse, question: Question) -> tuple[str, ...]:
+    return to_sql(db, question)[2].tables
+
+
+def numbers(db: Warehouse) -> set[int]:
+    return {*column(db, "SELECT arrayJoin(scopes) FROM rollup_months FINAL")}
+
+
+@pytest.fixture
+def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
+    with warehouse(database_url, **CONFIGURED) as opened:
+        load_bytes(opened, tmp_path / "accounting", accounting(1, 300))
+        rollups.refresh(opened)
+        yield opened
+
+
+def test_roles_that_name_people_have_rollups() -> None:
+    assert AccessSettings(**ACCESS).scopes() == tuple(
+        map(scope_of, ("ann", "cid", "bob", "dora", "eve"))
+    )
+    assert scope_of("bob") == Scope(users=("bob",), metagroups=("lab",))
+    assert scope_of("ann") == Scope(users=("ann", "bob", "o'neil"), groups=("physics",))
+
+
+def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> None:
+    assert SCOPED == [
+        "queue_days", "host_months", "hour_months", "queue_months", "total_months",
+        "request_value_months", "queue_value_months",
+    ]  # fmt: skip
+    by = {
+        (): ("total_months",),
+        ("month", "outcome"): ("total_months",),
+        ("queue", "slots"): ("queue_months",),
+        ("node",): ("host_months",),
+        ("submission_hour",): ("hour_months",),
+        ("day",): ("queue_days",),
+        ("user",): ("user_months",),
+        ("node", "day"): ("lines",),
+    }
+    for login in ("ann", "cid", "dora"):
+        asked = {each: Question(("jobs",), each, scope=scope_of(login)) for each in by}
+        assert {each: tables(db, question) for each, question in asked.items()} == by, login
+    medians = Question(("wait_median",), ("requested_time_from",), scope=scope_of("ann"))
+    assert tables(db, medians) == ("request_value_months",)
+    assert tables(db, replace(medians, dimensions=())) == ("queue_value_months",)
+    some_days = replace(BY_QUEUE, metrics=("jobs",), period=Period.parse("2018-01-10..2018-02"))
+    assert tables(db, replace(some_days, scope=scope_of("ann"))) == ("queue_months", "queue_days")
+    # no month tells who joined within it, and nobody said which people have a role by their token
+    for scope in (scope_of("eve"), Scope(users=("x",), groups=("chem",)), Scope(users=("ann",))):
+        assert not {*tables(db, replace(BY_QUEUE, scope=scope))} & {*SCOPED}
+    assert tables(db, replace(BY_QUEUE, scope=Scope(public=True)))[0] in ("cube_months", "lines")
+    assert tables(db, replace(BY_QUEUE, exact=True, scope=scope_of("ann"))) == ("lines",)
+
+
+FILTERS = [Filter("queue", (QUEUES[0],)), Filter("node", (NODES[0],), exclude=True)]
+FILTERS += [Filter("user", (OWNERS[0],)), Filter("year", ("2017",)), Filter("slots", ("4",))]
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> Question:
+    some = st.lists(st.sampled_from(sorted(METRICS)), min_size=1, max_size=3, unique=True)
+    by = st.lists(st.sampled_from(sorted(DIMENSIONS)), max_size=2, unique=True)
+    periods = ["all", "2018", "2018-02", "2018-01-10..2018-03-20", "..2017-12"]
+    return Question(
+        tuple(draw(some)),
+        tuple(draw(by)),
+        Period.parse(draw(st.sampled_from(periods))),
+        tuple(draw(st.lists(st.sampled_from(FILTERS), max_size=1))),
+        scope=scope_of(draw(st.sampled_from(["ann", "bob", "cid", "dora", "eve"]))),
+    )
+
+
+def check_all(db: Warehouse, examples: int = 2) -> None:
+    """Compare random questions with the lines, and what rollups of scopes are for."""
+
+    @settings(max_examples=examples, deadline=None, database=None, derandomize=True)
+    @given(question=questions())
+    def compare(question: Question) -> None:
+        check(db, question)
+
+    compare()
+    for login, dimensions in itertools.product(("ann", "dora"), [("queue",), ("month", "outcome")]):
+        check(db, Question(("jobs", "core_hours"), dimensions, scope=scope_of(login)))
+
+
+def test_answers_are_those_of_the_lines(db: Warehouse) -> None:
+    check_all(db, 40)
+    for login in ("ann", "bob", "cid", "dora"):
+        for dimension in (
+            "queue",
+            "node",
+            "day",
+            "submission_hour",
+            "parallel_class",
+            "slots_from",
+        ):
+            check(
+                db,
+                Question(
+                    ("jobs", "core_hours", "duration_max"), (dimension,), scope=scope_of(login)
+                ),
+            )
+        for metric in ("wait_median", "duration_p90", "memory_p99"):
+            check(db, Question((metric,), ("queue",), scope=scope_of(login)))
+
+
+def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None:
+    asked = Question(("jobs",), ("queue",), scope=scope_of("ann"))
+    made = [line(job_number=9000 + n, owner="ann", end_time=T + n, qname="new.q") for n in range(3)]
+    load_bytes(db, tmp_path / "more", b"\n".join(made) + b"\n")
+    assert {"queue": "new.q", "jobs": 3} in ask(db, asked).to_pylist()
+    assert "lines" in tables(db, asked)
+    check_all(db)
+    load_bytes(db, tmp_path / "late", accounting(3, 60))
+    check_all(db)
+    rollups.refresh(db)
+    assert tables(db, asked) == ("queue_months",)
+    assert {"queue": "new.q", "jobs": 3} in ask(db, asked).to_pylist()
+    check_all(db, 5)
+
+
+def changed(database_url: str, **changes: Any) -> Warehouse:
+    opened = Warehouse(Settings(**(CONFIGURED | changes), database=database_url))
+    migrate(opened)
+    return opened
+
+
+def test_another_role_is_answered_at_once_and_fast_after_a_refresh(
+    database_url: str, db: Warehouse
+) -> None:
+    before, builds = numbers(db), column(db, "SELECT build FROM rollup_months FINAL ORDER BY month")
+    asked = replace(BY_QUEUE, scope=Scope(users=("new", "é🦆")))
+    check(db, asked)
+    db.close()
+    more = ACCESS | {"pis": ACCESS["pis"] | {"new": {"users": ["é🦆"]}}}
+    with changed(database_url, access=more) as opened:
+        assert not {*tables(opened, asked)} & {*SCOPED}
+        assert rollups.refresh(opened).months == 0
+        assert tables(opened, asked) == ("queue_months", "queue_value_months")
+        assert column(opened, "SELECT build FROM rollup_months FINAL ORDER BY month") == builds
+        assert numbers(opened) > before
+        check(opened, asked)
+        check_all(opened)
+        assert rollups.refresh(opened).months == 0  # and nothing is left to do
+        assert numbers(opened) > before
+
+
+def test_an_edited_metagroup_is_another_scope(database_url: str, db: Warehouse) -> None:
+    asked = replace(BY_QUEUE, scope=scope_of("cid"))
+    before = of_scope(db, asked.scope, {}).number
+    db.close()
+    labs = METAGROUPS | {"lab": {"users": ["bob"], "groups": ["physics"]}}
+    seen._known.clear()  # what is looked up once a second
+    with changed(database_url, metagroups=labs) as opened:
+        for again in range(2):
+            assert of_scope(opened, asked.scope, {}).number != before
+            assert bool({*tables(opened, asked)} & {*SCOPED}) == bool(again)
+            check(opened, asked)
+            rollups.refresh(opened)
+
+
+def test_a_refresh_that_ends_half_way_changes_no_answer(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_bytes(db, tmp_path / "more", accounting(7, 80))
+    whole, made = rollups._insert, random.Random(1)
+
+    def failing(*words: Any, **more: Any) -> None:
+        whole(*words, **more)
+        if len(words) == 7 and made.random() < 0.4:  # rows of scopes
+            raise RuntimeError("killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(rollups, "_insert", failing)
+        for _ in range(3):
+            with pytest.raises(RuntimeError, match="killed"):
+                rollups.refresh(db)
+            check_all(db)
+    rollups.refresh(db)
+    assert tables(db, replace(BY_QUEUE, scope=scope_of("ann")))[0] == "queue_months"
+    check_all(db, 5)
+    rollups._drop_unnamed(db, after_seconds=0)
+    named = "SELECT intDiv(arrayJoin([build, scoped]), 2500) FROM rollup_months FINAL"
+    for name in SCOPED:
+        left = f"SELECT count() FROM {name} WHERE intDiv(build, 2500) NOT IN ({named})"
+        assert one(db, left) == 0
+    check_all(db, 5)
+
+
+def test_without_roles_there_are_none(database_url: str, tmp_path: Path) -> None:
+    with warehouse(database_url, **SITE) as opened:
+        load_bytes(opened, tmp_path / "accounting", accounting(1, 50))
+        rollups.refresh(opened)
+        assert numbers(opened) == set()
+        assert all(one(opened, f"SELECT countIf(scope > 0) FROM {name}") == 0 for name in SCOPED)
+        check(opened, replace(BY_QUEUE, scope=scope_of("ann")))
+
+
+def test_a_server_shows_them_to_those_alone_whose_they_are(db: Warehouse) -> None:
+    condition = policies.conditions(db)["queue_months"]
+    for login in ("ann", "cid", "dora"):
+        said = comment_of(db, scope_of(login))
+        own = of_scope(db, scope_of(login), {}).number
+        shown = column_as(db, f"SELECT DISTINCT scope FROM queue_months WHERE {condition}", said)
+        assert shown == [own] and own > 0, login
+    for comment in ("", "{}", '{"pychart_number":0}', '{"pychart_number":"x"}'):
+        assert column_as(db, f"SELECT scope FROM queue_months WHERE {condition}", comment) == []
+
+
+def comment_of(db: Warehouse, scope: Scope) -> str:
+    return settings_of(scope, of_scope(db, scope, {}).number)["log_comment"]
+
+
+def column_as(db: Warehouse, sql: str, comment: str) -> list[Any]:
+    return [row[0] for row in db.rows(sql, settings={"log_comment": comment})]

@@ -181,6 +181,7 @@ KEYS: dict[str, str] = {
     "exit_status": "UInt32",
     "submission_weekday": "Nullable(UInt8)",
     "submission_hour": "Nullable(UInt8)",
+    "hour": "UInt8",
     "requested_time_from": "Nullable(UInt32)",
 }
 # What metrics and dimensions may need beyond these, which only the lines have.
@@ -188,10 +189,11 @@ LINE_COLUMNS = frozenset(
     {
         "job_name", "job_number", "task_number", "time", "submission_time", "start_time",
         "end_time", "priority", "category", "is_attempt", "is_executed", "wall_seconds",
-        "wait_seconds", "core_seconds", "maxvmem", "ru_maxrss", "layout", "hour", "start_day",
+        "wait_seconds", "core_seconds", "maxvmem", "ru_maxrss", "layout", "start_day",
         "start_us", "requested_time", "requested_memory",
     }
 )  # fmt: skip
+MONTHLY = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
 TOTAL_KEYS = ("cluster", "flags", "outcome")
 JOB_KEYS = (
     "cluster", "qname", "owner", "group", "project", "department", "account", "granted_pe", "slots",
@@ -207,6 +209,17 @@ VALUE_KEYS = (
     "cluster", "owner", "group", "project", "qname", "granted_pe", "slots", "node_spread",
     "requested_time_from",
 )  # fmt: skip
+# From the finest: the day by which rows are made, and what SQL over it it is as good for as a day.
+GRAINS = {
+    "day": ("day", ()),
+    # the first one of its name in the month
+    "weekday": (
+        "toStartOfMonth(day)"
+        " + toIntervalDay((7 + toDayOfWeek(day) - toDayOfWeek(toStartOfMonth(day))) % 7)",
+        (*MONTHLY, "toDayOfWeek(day)"),
+    ),
+    "month": ("toStartOfMonth(day)", MONTHLY),
+}
 ROWS_PER_MARK = 256  # somebody's rows of a month are few, and those of values are long
 # Of a few rows that are looked for a whole block is read: twice as fast, for 4 % more on disk.
 SMALL_BLOCKS = ", min_compress_block_size = 8192, max_compress_block_size = 8192"
@@ -224,7 +237,7 @@ class Cube:
     """
 
     name: str
-    grain: str  # day or month, of which `day` is the first
+    grain: str  # of GRAINS: its `day` stands for all the days that this does not tell apart
     keys: tuple[str, ...]
     of_values: bool = False
     kept: tuple[str, ...] = ()
@@ -245,8 +258,13 @@ class Cube:
             self.of_values == other.of_values
             and {*other.keys} <= {*self.keys}
             and {*other.amounts} <= {*self.amounts}
-            and self.grain in ("day", other.grain)
+            and [*GRAINS].index(self.grain) <= [*GRAINS].index(other.grain)
         )
+
+    @property
+    def coarse(self) -> tuple[str, ...]:
+        """SQL over the day that is the same for all days that it does not tell apart."""
+        return GRAINS[self.grain][1]
 
     def has_people_of(self, other: Cube) -> bool:
         """Tell whether the other one's rows of a scope can be made of this."""
@@ -305,6 +323,8 @@ CUBES = (
     Cube("request_months", "month", (*WHOSE_KEYS, "requested_time_from"), kept=(*FEW, *ASKS)),
     Cube("hour_months", "month", ("cluster", "qname", *HOUR_KEYS), kept=FEW),
     Cube("user_hour_months", "month", (*WHOSE_KEYS, *HOUR_KEYS), kept=FEW),
+    Cube("ending_months", "weekday", ("cluster", "qname", "hour"), kept=FEW),
+    Cube("user_ending_months", "weekday", (*WHOSE_KEYS, "hour"), kept=FEW),
     Cube("host_months", "month", HOST_KEYS, kept=WITHOUT_ASKS),
     Cube("node_months", "month", NODE_KEYS, kept=WITHOUT_ASKS),
 )

@@ -47,8 +47,6 @@ from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 COLUMNS = frozenset({"day", "node_spread", *KEYS, *AMOUNTS, *LINE_COLUMNS, *DERIVED})
 FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
 BUILDS = "Array(UInt64)"
-# Time that a month alone tells, so that a rollup by month will do.
-COARSE = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
 
 
 @dataclass(frozen=True)
@@ -78,12 +76,13 @@ class Need:
         """List the columns that the rows must be made of."""
         return (needed(derived, (*self.texts, *self.conditions)) & COLUMNS) - set(DERIVED)
 
-    def needs_days(self, derived: Derived) -> bool:
-        """Tell whether months are too coarse."""
+    def can_take(self, cube: Cube, derived: Derived) -> bool:
+        """Tell whether a rollup has all columns, and tells all days apart that have to be."""
         found = " ".join((*self.texts, *self.conditions))
-        for coarse in COARSE:
+        for coarse in cube.coarse:
             found = found.replace(coarse, "")
-        return "day" in needed(derived, [found])
+        told = cube.grain == "day" or "day" not in needed(derived, [found])
+        return told and self.behind(derived) <= cube.columns
 
     def parts(self) -> list[Need]:
         """Split what is needed by what kind of rollup holds it; parts share what none holds."""
@@ -115,18 +114,17 @@ class Cells:
 
 @dataclass(frozen=True)
 class Source:
-    """The rollup that has whole months of what is needed, and the one that has days, if any."""
+    """The rollups that have whole months of what is needed and its days, of which one may lack."""
 
     need: Need
-    cube: Cube
-    by_month: bool
+    whole: Cube | None
     days: Cube | None
 
     def take(self, cells: Cells, builds: list[int], days: list[Days], *, whole: bool) -> bool:
         """Add days of a month to the cells, all of it or some; tells whether it has them."""
-        if not builds or not (whole and self.by_month or self.days):
+        if not builds or not (whole and self.whole or self.days):
             return False
-        if whole and self.by_month:
+        if whole and self.whole:
             cells.months += builds
         else:
             cells.built += builds
@@ -190,15 +188,11 @@ def _sources(derived: Derived, need: Need) -> list[Source]:
 
 
 def _source(derived: Derived, need: Need, *, scoped_only: bool = False) -> Source | None:
-    behind, by_day = need.behind(derived), need.needs_days(derived)
-    cubes = VALUE_CUBES if need.kind in QUANTITIES else CUBES
-    cube, days = (
-        next((c for c in some if behind <= c.columns and (c.scoped or not scoped_only)), None)
-        for some in (cubes, DAY_CUBES)
+    whole, days = (
+        next((c for c in some if c.scoped >= scoped_only and need.can_take(c, derived)), None)
+        for some in (VALUE_CUBES if need.kind in QUANTITIES else CUBES, DAY_CUBES)
     )
-    if cube is None or by_day and days is None:
-        return None
-    return Source(need, cube, not by_day, days)
+    return Source(need, whole, days) if whole or days else None
 
 
 def from_lines(warehouse: Warehouse, need: Need) -> Path:
@@ -259,10 +253,10 @@ def _rows_of(
         kept = [*source.need.conditions]
         if scope := source.need.seen.number:
             kept.append(f"scope = {_bound(scope, parameters, 'UInt64')}")
-        if cells.months:
+        if cells.months and source.whole:
             known = _of_builds(coverage, cells.months, parameters)
-            sql = of_cube(derived, source.cube, columns, [known, *kept], absent)
-            found.append((source.cube.name, sql))
+            sql = of_cube(derived, source.whole, columns, [known, *kept], absent)
+            found.append((source.whole.name, sql))
         if cells.days and source.days:
             known = _of_builds(coverage, cells.built, parameters)
             between = _days_between(cells.days, parameters)

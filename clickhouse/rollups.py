@@ -31,6 +31,7 @@ from clickhouse.coverage import (
 from clickhouse.errors import ConfigError, WarehouseError
 from clickhouse.hosts import on_each, opened
 from clickhouse.measures import (
+    GRAINS,
     MEASURES,
     MONTHS_PER_REFRESH,
     NEAR,
@@ -45,8 +46,10 @@ from clickhouse.shards import Shards
 
 log = logging.getLogger(__name__)
 
-# Rows that no month names any more are kept while a question may still be reading them.
-KEPT_SECONDS = 900
+KEPT_SECONDS = 900  # within which a refresh has named what it made
+# What no month names any more is kept as long as a question may still be about to read it: not
+# when it loses its name, but at a later refresh, and this long after the last one at least.
+SETTLED_SECONDS = 30
 
 REFRESH_SECONDS = 60.0  # between two refreshes of the daemon while lines keep coming
 
@@ -106,15 +109,15 @@ def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) 
         _create_tables(warehouse)
         coverage = doubting_attempts(warehouse, look(warehouse))
         months = [month for month in coverage.months() if coverage.stale(month)]
+        if months:
+            _drop_unnamed(warehouse)
         built = 0
         for unit in _units(months):
             if stopped():
                 break
             _build(warehouse, unit)
             built += len(unit)
-        scoped = _refresh_scopes(warehouse, wanted, stopped)
-        if built or scoped:
-            _drop_unnamed(warehouse)
+        _refresh_scopes(warehouse, wanted, stopped)
     done = Refresh(built, time.monotonic() - began)
     if built:
         log.info("%d months of rollups in %.1f s", done.months, done.seconds)
@@ -225,12 +228,11 @@ def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int, months: li
     if "node_spread" in cube.keys:
         near = f"SELECT record_id FROM {NEAR.name} WHERE {_of_refresh(number)}"
         rows = of_near_lines({}, columns, conditions, near)
-    grain = "toStartOfMonth(day)" if cube.grain == "month" else "day"
-    _insert(warehouse, cube, number, grain, rows)
+    _insert(warehouse, cube, number, GRAINS[cube.grain][0], rows)
 
 
-def _refresh_scopes(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) -> bool:
-    """Make the rows of scopes for the months that lack some; tells whether any did."""
+def _refresh_scopes(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) -> None:
+    """Make the rows of scopes for the months that lack some."""
     coverage = look(warehouse) if wanted.conditions else Coverage()
     lacking = [
         month
@@ -242,7 +244,6 @@ def _refresh_scopes(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], 
         if stopped():
             break
         _build_scopes(warehouse, [coverage.builds[month] for month in unit], wanted)
-    return bool(lacking)
 
 
 def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> None:
@@ -265,7 +266,7 @@ def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> No
 
 def _insert_from_cube(warehouse: Warehouse, cube: Cube, number: int, larger: Cube) -> None:
     rows = f"SELECT * FROM {larger.name} WHERE {_of_refresh(number)}"
-    grain = "toStartOfMonth(day)" if larger.grain != cube.grain else "day"
+    grain = GRAINS[cube.grain][0] if larger.grain != cube.grain else "day"
     _insert(warehouse, cube, number, grain, rows, _sorted_again)
 
 
@@ -351,18 +352,25 @@ def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
     return coverage.doubting(doubtful)
 
 
-def _drop_unnamed(warehouse: Warehouse, after_seconds: float = KEPT_SECONDS) -> None:
+def _drop_unnamed(
+    warehouse: Warehouse,
+    kept_seconds: float = KEPT_SECONDS,
+    settled_seconds: float = SETTLED_SECONDS,
+) -> None:
     """Drop the rows of builds that no month names, once no question can be reading them."""
-    oldest = time.time_ns() // 1000 - int(after_seconds * 1e6)
-    named = (
-        f"SELECT intDiv(arrayJoin([build, scoped]), {MONTHS_PER_REFRESH}) FROM rollup_months FINAL"
-    )
+    now = time.time_ns() // 1000
+    names = f"SELECT intDiv(arrayJoin([build, scoped]), {MONTHS_PER_REFRESH}) AS number"
     found = warehouse.rows(
         "SELECT DISTINCT table, partition FROM system.parts WHERE database = currentDatabase()"
         " AND table IN {tables:Array(String)} AND active"
-        f" AND toUInt64OrZero(partition) < {{oldest:UInt64}}"
-        f" AND toUInt64OrZero(partition) NOT IN ({named})",
-        {"tables": [table.name for table in STORED], "oldest": oldest},
+        " AND toUInt64OrZero(partition) < {oldest:UInt64}"
+        f" AND toUInt64OrZero(partition) NOT IN ({names} FROM rollup_months FINAL)"
+        f" AND (SELECT max(number) FROM ({names} FROM rollup_months FINAL)) < {{settled:UInt64}}",
+        {
+            "tables": [table.name for table in STORED],
+            "oldest": now - int(kept_seconds * 1e6),
+            "settled": now - int(settled_seconds * 1e6),
+        },
     )
     for table, partition in found:
         warehouse.command(f"ALTER TABLE {table} DROP PARTITION {int(partition)}")

@@ -197,6 +197,9 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
         ("day",): ("queue_days",),
         ("day", "user"): ("cube_days",),
         ("outcome",): ("total_months",),
+        ("weekday", "hour"): ("ending_months",),
+        ("weekday", "group", "year"): ("user_ending_months",),
+        ("weekday", "outcome"): ("queue_days",),
         ("week", "outcome"): ("queue_days",),
         ("user", "outcome"): ("user_months",),
         ("queue", "slots"): ("queue_months",),
@@ -332,11 +335,25 @@ def test_two_refreshes_at_a_time_while_questions_are_asked(
     assert ask(db, BY_MONTH).to_pylist() == true
 
 
+def test_a_question_about_to_be_asked_while_rows_lose_their_name_is_answered(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # as where nothing was loaded for hours before
+    monkeypatch.setattr(rollups._drop_unnamed, "__defaults__", (0.0, rollups.SETTLED_SECONDS))
+    monthly = replace(BY_MONTH, period=Period.parse("..2018-03"))
+    before = ask(db, monthly).to_pylist()
+    sql, parameters, _ = to_sql(db, monthly)
+    load_bytes(db, tmp_path / "more", accounting(8, 30))
+    assert rollups.refresh(db).months
+    found = db.arrow(sql, parameters).rename_columns(["month", *BY_MONTH.metrics])
+    assert found.to_pylist() == before
+
+
 def test_rows_that_nothing_names_are_dropped_in_time(db: Warehouse, tmp_path: Path) -> None:
     for seed in range(2):
         load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))
         rollups.refresh(db)
-    rollups._drop_unnamed(db, after_seconds=0)
+    rollups._drop_unnamed(db, kept_seconds=0, settled_seconds=0)
     named = column(db, "SELECT DISTINCT toString(intDiv(build, 2500)) FROM rollup_months FINAL")
     parts = (
         "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase()"

@@ -77,7 +77,7 @@ def test_roles_that_name_people_have_rollups() -> None:
 
 def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> None:
     assert SCOPED == [
-        "queue_days", "host_months", "hour_months", "queue_months", "total_months",
+        "queue_days", "host_months", "ending_months", "hour_months", "queue_months", "total_months",
         "request_value_months", "queue_value_months",
     ]  # fmt: skip
     by = {
@@ -86,6 +86,7 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
         ("queue", "slots"): ("queue_months",),
         ("node",): ("host_months",),
         ("submission_hour",): ("hour_months",),
+        ("hour", "weekday"): ("ending_months",),
         ("day",): ("queue_days",),
         ("user",): ("user_months",),
         ("node", "day"): ("lines",),
@@ -232,7 +233,7 @@ def test_a_refresh_that_ends_half_way_changes_no_answer(
     rollups.refresh(db)
     assert tables(db, replace(BY_QUEUE, scope=scope_of("ann")))[0] == "queue_months"
     check_all(db, 5)
-    rollups._drop_unnamed(db, after_seconds=0)
+    rollups._drop_unnamed(db, kept_seconds=0, settled_seconds=0)
     named = "SELECT intDiv(arrayJoin([build, scoped]), 2500) FROM rollup_months FINAL"
     for name in SCOPED:
         left = f"SELECT count() FROM {name} WHERE intDiv(build, 2500) NOT IN ({named})"

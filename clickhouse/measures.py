@@ -294,8 +294,9 @@ class Cube:
         for name in self.amounts if self.of_values else ():
             columns |= {f"{name}_values": "Array(Float32)", f"{name}_weights": "Array(UInt32)"}
         columns |= {name: MEASURES[name].type for name in self.measures}
-        # somebody's rows of a year are together, or those of each month
-        first = ("scope", "build") if self.scoped else ("build", *PEOPLE_KEYS)
+        # somebody's rows of a year are together, of large rollups those of each month
+        whose = ("scope",) if self.scoped else PEOPLE_KEYS
+        first = ("build", *whose) if {"owner", "qname"} <= {*self.keys} else (*whose, "build")
         names = dict.fromkeys((*first, "day", *self.keys))
         order = ", ".join(f"`{name}`" for name in names)
         return (

@@ -58,6 +58,10 @@ CLUSTER_SETTINGS = {
     "distributed_product_mode": "global",
     "load_balancing": "in_order",
     "prefer_localhost_replica": 0,
+    # asking a second replica when the first is slow; a lost one then ended the server at times
+    "use_hedged_requests": 0,
+    "async_socket_for_remote": 0,
+    "async_query_sending_for_remote": 0,
 }
 # Stated on each insert, since defaults differ by version: rows are there when it returns, and no
 # token or hash may drop a block (one that was lost half way would be taken for a repetition).

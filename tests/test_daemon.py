@@ -265,6 +265,7 @@ def test_a_halted_cluster_keeps_its_offset_and_leaves_the_others_running(
     clusters = {"a": {"files": [f"{one_}/*"]}, "b": {"files": [f"{two}/*"]}}
     with following(database_url, site, clusters=clusters) as (db, daemon):
         until(lambda: column(db, JOBS) == [1, 2])
+        until(lambda: state(daemon, "b").state == "following")
         db.command("RENAME TABLE accounting TO put_aside")
         with (one_ / "accounting").open("ab") as file:
             file.write(lines(3))

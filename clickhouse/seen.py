@@ -19,8 +19,6 @@ from clickhouse.settings import NO_END
 
 MEMBERS_SECONDS = 1.0  # for which the members of metagroups are kept: a page asks ten questions
 MOST_KNOWN = 1000
-# Looking for the rows of a whole lab before reading the rest of them takes a tenth longer than not.
-READ_AT_ONCE = {"optimize_move_to_prewhere": 0, "optimize_move_to_prewhere_if_final": 0}
 Members = Sequence[Sequence[Any]]
 
 
@@ -127,20 +125,15 @@ def _members(warehouse: Warehouse, names: tuple[str, ...]) -> Members:
     return rows
 
 
-def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, Any]:
-    """Give the settings of a query for somebody: how to read, and what row policies have to know.
+def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
+    """Say to a server's row policies for whom a query is, of metagroups by their members.
 
-    They know metagroups by their members; only those who are so for a time, or on some clusters,
-    are left to the policy to tell.
+    Only those who are so for a time, or on some clusters, are left to the policy to tell.
     """
-    if scope is None or scope.public:
+    if warehouse.embedded or scope is None:
         return {}
-    alone = len(scope.users) == 1 and [*scope.by_dimension()] == ["user"]
-    how = {} if alone else READ_AT_ONCE
-    if warehouse.embedded:
-        return {**how}
     named, apart = _with_members(warehouse, scope)
-    return how | settings_of(named, _number(named, apart))
+    return settings_of(named, _number(named, apart))
 
 
 def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from datetime import date
 from itertools import groupby
 from typing import Any
 
+from clickhouse import askers
 from clickhouse.attempts import multi_node_lines, reach
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import (
@@ -52,6 +53,7 @@ KEPT_SECONDS = 900  # within which a refresh has named what it made
 SETTLED_SECONDS = 30
 
 REFRESH_SECONDS = 60.0  # between two refreshes of the daemon while lines keep coming
+AGAIN_SECONDS = 600.0  # between two while none come: somebody may have asked
 
 MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
 
@@ -87,7 +89,7 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
 
 
 def _wanted(warehouse: Warehouse) -> Wanted:
-    """Give what people see who have a role by the settings, as these are now."""
+    """Give what people see who have a role by the settings, as these are now, or who have asked."""
     settings = warehouse.settings
     try:
         access = settings.reread().access if settings.file else settings.access
@@ -96,7 +98,7 @@ def _wanted(warehouse: Warehouse) -> Wanted:
         access = settings.access
     conditions: dict[int, str] = {}
     parameters: dict[str, Any] = {}
-    for scope in access.scopes() if access else ():
+    for scope in (*access.scopes(), *askers.scopes(warehouse)) if access else ():
         seen = of_scope(warehouse, scope, parameters)
         if seen.number:
             [conditions[seen.number]] = seen.conditions

@@ -17,6 +17,7 @@ FEWEST_PEOPLE = 5  # that a figure for the public must stand on
 # What a query says that is for nobody in particular.
 EVERYTHING = '{"pychart_scope":"all"}'
 NUMBER = "pychart_number"  # of the rollups that are made for a scope, beside its names
+KINDS = ("user", "group", "metagroup", "project")  # of names in a scope, in its order
 # Dimensions whose values name people, or tell whose jobs they are.
 PERSONAL = frozenset(
     {"user", "group", "metagroup", "project", "department", "account", "job_name"}
@@ -49,13 +50,14 @@ class Scope:
         found = {kind: tuple(filter(None, names)) for kind, names in self._kinds()}
         return {kind: names for kind, names in found.items() if names}
 
+    @property
+    def is_of_one(self) -> bool:
+        """Tell whether it names one user and nothing else."""
+        return [len(names) for _, names in self._kinds()] == [1, 0, 0, 0]
+
     def _kinds(self) -> Iterable[tuple[str, tuple[str, ...]]]:
-        return (
-            ("user", self.users),
-            ("group", self.groups),
-            ("metagroup", self.metagroups),
-            ("project", self.projects),
-        )
+        names = (self.users, self.groups, self.metagroups, self.projects)
+        return zip(KINDS, names, strict=True)
 
 
 def _check_names(kind: str, names: object) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from clickhouse import askers
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.filtering import bind, bind_values, has_sql, key_sql
@@ -70,7 +71,7 @@ def _number(named: Scope, apart: Members) -> int:
     if not all(day.endswith("-01") or day == str(NO_END) for row in apart for day in row[2:4]):
         return 0
     names = {
-        kind: sorted(each) for kind, each in named.by_dimension().items() if kind != "metagroup"
+        kind: sorted({*each}) for kind, each in named.by_dimension().items() if kind != "metagroup"
     }
     said = [names, sorted([*row[:4], sorted(row[4])] for row in apart)]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
@@ -128,9 +129,13 @@ def _members(warehouse: Warehouse, names: tuple[str, ...]) -> Members:
 def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
     """Say to a server's row policies for whom a query is, of metagroups by their members.
 
-    Only those who are so for a time, or on some clusters, are left to the policy to tell.
+    Only those who are so for a time, or on some clusters, are left to the policy to tell. The
+    embedded engine has no policies: there it is noted that somebody asks.
     """
-    if warehouse.embedded or scope is None:
+    if scope is None:
+        return {}
+    if warehouse.embedded:
+        askers.remember(warehouse, scope)
         return {}
     named, apart = _with_members(warehouse, scope)
     return settings_of(named, _number(named, apart))

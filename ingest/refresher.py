@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from clickhouse import health, rollups
@@ -46,11 +47,14 @@ class Refresher(threading.Thread):
 
     def run(self) -> None:
         """Look and refresh, until stopped."""
+        last = 0.0
         while not self._stopped.wait(LOOK_SECONDS):
             newest = self._newest_commit()
-            if newest > self._done:
+            is_due = newest > 0 and time.monotonic() - last > rollups.AGAIN_SECONDS
+            if newest > self._done or is_due:
                 self._done = newest
                 self._refresh()
+                last = time.monotonic()
                 self._stopped.wait(rollups.REFRESH_SECONDS)
 
     def _newest_commit(self) -> float:

@@ -53,12 +53,20 @@ def require(tool: str) -> str:
     return path or missing(f"{tool} is not installed")
 
 
+# A server keeps this log unless told not to; `clickhouse local` keeps it once told to.
+CONFIG = "<clickhouse><query_log><table>query_log</table></query_log></clickhouse>"
+
+
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RunningServer]:
     """A real ClickHouse for the whole run; see `tests/server.py` for where it comes from."""
     try:
         running = servers.from_environment()
-        running = running or servers.start(tmp_path_factory.mktemp("server") / "data")
+        if running is None:
+            folder = tmp_path_factory.mktemp("server")
+            config = folder / "config.xml"
+            config.write_text(CONFIG)
+            running = servers.start(folder / "data", config_file=config)
     except servers.ServerUnavailable as error:
         missing(str(error))
     with running:

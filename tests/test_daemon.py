@@ -135,6 +135,24 @@ def test_rollups_are_made_of_what_was_loaded_and_again_of_what_comes(
         until(lambda: one(db, in_rollups) == 3)
 
 
+def test_rollups_are_looked_at_now_and_then_though_nothing_comes(
+    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def refresh(*words: Any, **more: Any) -> None:
+        done.append(real(*words, **more))
+
+    real = rollups.refresh
+    monkeypatch.setattr(rollups, "refresh", refresh)
+    monkeypatch.setattr(rollups, "REFRESH_SECONDS", 0.01)
+    monkeypatch.setattr(rollups, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(refresher, "LOOK_SECONDS", 0.05)
+    (site / "accounting").write_bytes(lines(1))
+    with following(f"chdb://{tmp_path}/again", site):
+        until(lambda: len(done) > 2)
+
+
 def test_rollups_that_cannot_be_made_are_said_once_and_made_later(
     database_url: str,
     site: Path,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickhouse import policies, rollups, seen
+from clickhouse import askers, policies, rollups, seen
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.measures import TABLES
@@ -267,3 +267,56 @@ def comment_of(db: Warehouse, scope: Scope) -> str:
 
 def column_as(db: Warehouse, sql: str, comment: str) -> list[Any]:
     return [row[0] for row in db.rows(sql, settings={"log_comment": comment})]
+
+
+def asked_within(db: Warehouse) -> list[Scope]:
+    if not db.embedded:
+        db.command("SYSTEM FLUSH LOGS query_log")
+    return askers.scopes(db)
+
+
+def test_who_has_a_role_by_the_token_has_rollups_once_he_has_asked(db: Warehouse) -> None:
+    by_token = AccessSettings(**ACCESS).appointed("gil", ["bio"]).scope
+    assert by_token == Scope(users=("gil",), groups=("chem",))
+    theirs = replace(BY_QUEUE, scope=by_token)
+    of_metagroup = replace(theirs, scope=Scope(users=("gil",), metagroups=("lab", "since")))
+    before = numbers(db)
+    for each in (theirs, of_metagroup, replace(theirs, scope=Scope(users=("gil",)))):
+        check(db, each)
+        assert not {*tables(db, each)} & {*SCOPED}
+    of_those = {of_scope(db, each.scope, {}).number for each in (theirs, of_metagroup)}
+    assert {of_scope(db, scope, {}).number for scope in asked_within(db)} >= of_those
+    rollups.refresh(db)
+    assert numbers(db) == before | of_those
+    for each in (theirs, of_metagroup):
+        assert tables(db, each) == ("queue_months", "queue_value_months")
+        check(db, each)
+    check_all(db)
+
+
+def test_the_last_who_asked_are_kept(db: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(askers, "MOST", 2)
+    scopes = [Scope(users=("gil", name)) for name in ("a", "b", "c")]
+    for scope in (*scopes, scopes[1], Scope(public=True), Scope(users=("one",))):
+        ask(db, Question(("jobs",), scope=scope))
+    assert asked_within(db) == [scopes[1], scopes[2]]
+
+
+WRITTEN = [
+    '{"pychart_number": 5, "pychart_users": 7, "pychart_groups": []}',
+    '{"pychart_number": 5, "pychart_users": [1, 2], "pychart_groups": ["x"]}',
+    '{"pychart_number": 5, "pychart_users": ["a\\u0000", "b"]}',
+    '{"pychart_number": 5, "pychart_groups": ["\\ud800"]}',
+    '["pychart_number"]',
+    '"pychart_number"',
+    "pychart_number",
+]
+
+
+def test_what_others_write_in_the_log_makes_no_scope(db: Warehouse) -> None:
+    before = numbers(db)
+    for comment in WRITTEN:
+        db.rows("SELECT count() FROM accounting", settings={"log_comment": comment})
+    assert asked_within(db) == []
+    rollups.refresh(db)
+    assert numbers(db) == before

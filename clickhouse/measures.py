@@ -350,6 +350,8 @@ VALUE_CUBES = (
 )
 # In the order in which they are made: what others are made of comes first.
 TABLES = (*reversed(DAY_CUBES), *reversed(CUBES), *reversed(VALUE_CUBES))
+# Most of whose rows a question without a filter reads, within a scope too.
+WHOLE = frozenset(cube.name for cube in TABLES if cube.scoped) | {"user_months"}
 
 
 @dataclass(frozen=True)

@@ -31,12 +31,13 @@ from clickhouse.filtering import (
     of_filters,
     output_sql,
 )
+from clickhouse.measures import WHOLE
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 from clickhouse.paths import has_rollups as rollups_have
 from clickhouse.public import PEOPLE, enough, is_public, people_of, without_few
 from clickhouse.question import Filter, Period, Question, known
-from clickhouse.rowset import EAGER
+from clickhouse.rowset import AT_ONCE, EAGER
 from clickhouse.scope import FEWEST_PEOPLE, Scope, refuse_personal
 from clickhouse.seen import for_whom, of_scope
 from clickhouse.spread import spread_lines
@@ -205,7 +206,7 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
         sql += f" LIMIT {bind(question.limit, 'UInt32', parameters)}"
     if any("{first:Date}" in text for text in need.texts):
         parameters |= _span(warehouse, question.period)
-    return sql + EAGER, parameters | path.parameters, path
+    return sql + _settings(question, path), parameters | path.parameters, path
 
 
 def grouped_sql(
@@ -237,7 +238,7 @@ def grouped_sql(
     )
     if keys:
         sql += f" GROUP BY {', '.join(keys)} ORDER BY {order}"
-    return sql + EAGER, parameters | path.parameters, path.tables
+    return sql + _settings(question, path), parameters | path.parameters, path.tables
 
 
 def _need(
@@ -259,6 +260,10 @@ def _path(warehouse: Warehouse, question: Question, need: Need) -> Path:
     if question.booked == "spread":
         return spread_lines(warehouse, need)
     return from_lines(warehouse, need) if question.exact else choose(warehouse, need)
+
+
+def _settings(question: Question, path: Path) -> str:
+    return AT_ONCE if not question.filters and {*path.tables} <= WHOLE else EAGER
 
 
 def _texts(dimensions: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from typing import Any
 from clickhouse.connection import Warehouse
 from clickhouse.errors import QuestionError, WarehouseMisconfigured
 from clickhouse.scope import KINDS, NUMBER, Scope, key_of
+from clickhouse.shards import SUFFIX
 
 MOST = 30  # of those last asked within: each takes rows in every month
 
@@ -42,7 +43,7 @@ def scopes(warehouse: Warehouse) -> list[Scope]:
         with _lock:
             return [*reversed(_remembered.get(warehouse.settings.database, {}))]
     users = f"JSONLength(log_comment, '{key_of('user')}')"
-    own = "[currentDatabase(), currentDatabase() || '_shard']"
+    own = f"[currentDatabase(), currentDatabase() || '{SUFFIX}']"
     try:
         found = warehouse.rows(
             "SELECT log_comment FROM system.query_log WHERE event_date >= yesterday()"

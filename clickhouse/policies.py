@@ -20,6 +20,7 @@ from clickhouse.errors import WarehouseError, WarehouseUnreachable
 from clickhouse.measures import NEAR, TABLES
 from clickhouse.rowset import LITERAL, words
 from clickhouse.scope import EVERYTHING, NUMBER, Scope, key_of, refuse_public
+from clickhouse.shards import SUFFIX
 
 POLICY = "pychart_scope"
 NAMED = {"user": "owner", "group": "`group`", "project": "project"}
@@ -27,7 +28,6 @@ NAMED = {"user": "owner", "group": "`group`", "project": "project"}
 NOBODYS = ("rejected_lines", "batches", NEAR.name)
 # Pages need it to find what the rollups hold; it names no one.
 PUBLIC = ("rollup_months",)
-SHARD = "_shard"  # of the database in which a server of a cluster keeps its part
 # A condition that came first would be asked of rows that are not to be seen, and tell by an error.
 FILTER_FIRST = {"optimize_move_to_prewhere": 0, "optimize_move_to_prewhere_if_final": 0}
 _COMMENT = "getSetting('log_comment')"
@@ -62,7 +62,7 @@ def _databases(warehouse: Warehouse) -> tuple[str, ...]:
     if warehouse.embedded:
         return (EMBEDDED_DATABASE,)
     name = urlsplit(warehouse.settings.database).path.strip("/") or EMBEDDED_DATABASE
-    return (name, name + SHARD)
+    return (name, name + SUFFIX)
 
 
 def _condition(warehouse: Warehouse, scope: Scope) -> str:

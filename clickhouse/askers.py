@@ -63,7 +63,10 @@ def _scope(said: str) -> Scope | None:
     """Give the scope that a query named; None for what anybody else may have written there."""
     try:
         named = json.loads(said)
-        names: dict[str, Any] = {f"{kind}s": tuple(named.get(key_of(kind), ())) for kind in KINDS}
-        return Scope(**names)
+        return Scope(**{f"{kind}s": _names(named.get(key_of(kind), [])) for kind in KINDS})
     except (ValueError, TypeError, AttributeError, RecursionError, QuestionError):
         return None
+
+
+def _names(said: Any) -> Any:  # noqa: ANN401 - whatever JSON has; a Scope refuses what is no names
+    return tuple(said) if isinstance(said, list) else said

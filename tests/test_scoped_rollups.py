@@ -303,6 +303,7 @@ def test_the_last_who_asked_are_kept(db: Warehouse, monkeypatch: pytest.MonkeyPa
 
 
 WRITTEN = [
+    '{"pychart_number": 5, "pychart_users": "bob"}',
     '{"pychart_number": 5, "pychart_users": 7, "pychart_groups": []}',
     '{"pychart_number": 5, "pychart_users": [1, 2], "pychart_groups": ["x"]}',
     '{"pychart_number": 5, "pychart_users": ["a\\u0000", "b"]}',

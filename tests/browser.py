@@ -66,6 +66,13 @@ def wait_complete(page: Page, milliseconds: float = 60_000) -> None:
     page.wait_for_function(COMPLETE, timeout=milliseconds, polling=10)
 
 
+def visit(page: Page, url: str) -> None:
+    """Open an address and wait until all of the page is there, and no error is."""
+    page.goto(url)
+    wait_complete(page)
+    assert page.locator("[data-testid=stException]").count() == 0
+
+
 def click_page(page: Page, section: str, place: Place) -> None:
     """Go to a page by the navigation, in English."""
     if not section:

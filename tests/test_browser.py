@@ -17,13 +17,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from streamlit_app import places
 from tests import helpers
-from tests.browser import chromium, serving
+from tests.browser import chromium, serving, visit, wait_complete
 from tests.conftest import require
 from tests.server import free_port
 
 PAGES = {"": "Overview", "queues": "Queues", "waiting": "Waiting", "sizes": "Job sizes"}
 ALL_PAGES = PAGES | {"data": "Data"}
-IDLE = "[data-testid=stApp][data-test-script-state=notRunning]"
 CHART = "svg.marks"
 WAIT = 20_000  # ms; a busy machine needs some
 
@@ -76,13 +75,6 @@ def _of_request(request: Any) -> list[str]:
     return [] if own else [f"request: {request.url}"]
 
 
-def visit(page: Page, url: str) -> None:
-    page.goto(url)
-    page.wait_for_selector(IDLE)
-    expect(page.locator("[data-testid=stMain] h1")).to_be_visible(timeout=WAIT)
-    assert page.locator("[data-testid=stException]").count() == 0
-
-
 def figures(page: Page) -> list[str]:
     return page.locator("[data-testid=stMetricValue]").all_inner_texts()
 
@@ -121,7 +113,7 @@ def test_a_click_on_a_bar_narrows_every_chart_and_a_link_restores_it(
     before = [charts.nth(i).inner_html() for i in range(charts.count())]
     users.nth(0).click()
     expect(users).to_have_count(1)
-    page.wait_for_selector(IDLE)
+    wait_complete(page)
     narrowed = figures(page)
     assert narrowed != everything
     expect(page).to_have_url(re.compile(r"\?user="))
@@ -160,7 +152,7 @@ def test_back_undoes_a_filter(page: Page, address: str) -> None:
     everything = figures(page)
     users.nth(0).click()
     expect(users).to_have_count(1)
-    page.wait_for_selector(IDLE)
+    wait_complete(page)
     narrowed = figures(page)
     assert narrowed != everything
     page.go_back()

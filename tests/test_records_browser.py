@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import helpers
-from tests.browser import chromium, serving, wait_complete
+from tests.browser import chromium, serving, visit, wait_complete
 from tests.conftest import require
 
 WAIT = 20_000  # ms; a busy machine needs some
@@ -51,12 +51,6 @@ def page(browser: Browser) -> Iterator[Page]:
 def _outside(url: str) -> list[str]:
     own = url.startswith(("http://127.0.0.1:", "data:", "blob:", "about:", "file:"))
     return [] if own else [url]
-
-
-def visit(page: Page, url: str) -> None:
-    page.goto(url)
-    wait_complete(page)
-    assert page.locator("[data-testid=stException]").count() == 0
 
 
 def write_statement(page: Page, statement: str) -> None:

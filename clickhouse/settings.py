@@ -285,8 +285,9 @@ class Settings(BaseSettings):
 
     @property
     def describes_site(self) -> bool:
-        """Whether these settings say anything of clusters, or come from a file that does not."""
-        return bool(self.clusters or self.metagroups or self._file)
+        """Whether these settings say anything that is in the views, or come from a file."""
+        says_year = "academic_year_starts" in self.model_fields_set
+        return bool(self.clusters or self.metagroups or says_year or self._file)
 
     @property
     def file(self) -> Path | None:

@@ -6,7 +6,6 @@ fails instead.
 
 from __future__ import annotations
 
-import itertools
 import os
 import resource
 import shutil
@@ -22,8 +21,7 @@ from clickhouse.connection import Warehouse
 from ingest.loader import load_file
 from tests import helpers
 from tests import server as servers
-
-_numbers = itertools.count(1)
+from tests.databases import Pool
 
 
 def pytest_configure() -> None:
@@ -53,37 +51,49 @@ def require(tool: str) -> str:
     return path or missing(f"{tool} is not installed")
 
 
-# A server keeps this log unless told not to; `clickhouse local` keeps it once told to.
-CONFIG = "<clickhouse><query_log><table>query_log</table></query_log></clickhouse>"
+def start_server(folder: Path, config_file: Path | None = None) -> servers.RunningServer:
+    """Start a real ClickHouse, or take the one that is named; see `tests/server.py`."""
+    try:
+        named = servers.from_environment()
+        return named or servers.start(folder / "data", config_file=config_file)
+    except servers.ServerUnavailable as error:
+        missing(str(error))
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.RunningServer]:
-    """A real ClickHouse for the whole run; see `tests/server.py` for where it comes from."""
-    try:
-        running = servers.from_environment()
-        if running is None:
-            folder = tmp_path_factory.mktemp("server")
-            config = folder / "config.xml"
-            config.write_text(CONFIG)
-            running = servers.start(folder / "data", config_file=config)
-    except servers.ServerUnavailable as error:
-        missing(str(error))
-    with running:
+    """A real ClickHouse for the whole run."""
+    with start_server(tmp_path_factory.mktemp("server")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def pool(server: servers.RunningServer) -> Pool:
+    """The databases of that server."""
+    return Pool(server)
 
 
 @pytest.fixture(params=["chdb", "server"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """URL of a fresh database, one test run per engine; on the server it does not exist yet."""
+    """URL of an empty database, one test run per engine; on the server it has its tables."""
     if request.param == "chdb":
         # One engine path per process at a time: a test closes every client that it opened.
         yield f"chdb://{tmp_path}/db"
         return
-    running: servers.RunningServer = request.getfixturevalue("server")
-    name = f"pychart_test_{os.getpid()}_{next(_numbers)}"
-    yield running.url(name)
-    running.query(f"DROP DATABASE IF EXISTS {name} SYNC")
+    pool: Pool = request.getfixturevalue("pool")
+    with pool.migrated() as url:
+        yield url
+
+
+@pytest.fixture(params=["chdb", "server"])
+def new_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """URL of a database that does not exist yet, one test run per engine."""
+    if request.param == "chdb":
+        yield f"chdb://{tmp_path}/db"
+        return
+    pool: Pool = request.getfixturevalue("pool")
+    with pool.none_yet() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -67,7 +67,7 @@ class ServerUnavailable(Exception):
 
 
 class ServerFailed(Exception):
-    """One could be had and does not start: no reason to skip a test. Holds the end of its log."""
+    """One could be had and does not run: no reason to skip a test. Holds the end of its log."""
 
 
 class QueryRefused(Exception):
@@ -119,7 +119,10 @@ class RunningServer:
         password: str = "",
         settings: Mapping[str, object] | None = None,
     ) -> str:
-        """The answer to one statement over plain HTTP, as text; `QueryRefused` on an error."""
+        """The answer to one statement over plain HTTP, as text.
+
+        Raises `QueryRefused` on an error, `ServerFailed` where the server has ended by itself.
+        """
         if user is None:
             user, password = self.user, self.password
         arguments = {**(settings or {}), "wait_end_of_query": 1}
@@ -136,6 +139,10 @@ class RunningServer:
         except urllib.error.HTTPError as error:
             with error:
                 raise QueryRefused(error.read().decode(errors="replace")) from None
+        except OSError as error:
+            if self.process is None or self.process.poll() is None:
+                raise
+            raise ServerFailed(f"it has ended by itself: {self._said()}") from error
 
     def answers(self) -> bool:
         """Whether the HTTP listener is up."""
@@ -172,9 +179,7 @@ class RunningServer:
         self._launch()
 
     def _launch(self) -> None:
-        assert self.data_dir is not None
-        log = self.data_dir.with_name(self.data_dir.name + ".log")
-        with log.open("ab") as output:
+        with self._log().open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, __file__, *_engine(), *self._arguments()],
                 env={**os.environ, **self.env},
@@ -186,9 +191,15 @@ class RunningServer:
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill9()
-                said = log.read_text(errors="replace")[-2000:]
-                raise ServerFailed(said or "no output")
+                raise ServerFailed(self._said())
             time.sleep(0.05)
+
+    def _log(self) -> Path:
+        assert self.data_dir is not None
+        return self.data_dir.with_name(self.data_dir.name + ".log")
+
+    def _said(self) -> str:
+        return self._log().read_text(errors="replace")[-4000:] or "no output"
 
     def _arguments(self) -> list[str]:
         config = [f"--config-file={self.config_file}"] if self.config_file else []

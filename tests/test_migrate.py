@@ -18,8 +18,8 @@ from tests.helpers import column, line, load_bytes, one, warehouse
 CONTRACT = {"records", "jobs", "rejects", "ledger", "sources"}
 
 
-def test_a_second_run_changes_nothing(database_url: str) -> None:
-    with Warehouse(Settings(database=database_url), create=True) as db:
+def test_a_second_run_changes_nothing(new_database_url: str) -> None:
+    with Warehouse(Settings(database=new_database_url), create=True) as db:
         assert len(migrate(db)) == len(schema() + parser() + views(db.settings))
         assert migrate(db) == []
         tables = {row[0] for row in db.rows("SHOW TABLES")}
@@ -41,8 +41,8 @@ def test_files_are_numbered_and_hold_one_statement() -> None:
         assert all(";" not in re.sub("--.*", "", each.sql) for each in statements)
 
 
-def test_two_at_once_are_safe(database_url: str) -> None:
-    with Warehouse(Settings(database=database_url), create=True) as db:
+def test_two_at_once_are_safe(new_database_url: str) -> None:
+    with Warehouse(Settings(database=new_database_url), create=True) as db:
         faults: list[BaseException] = []
 
         def run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from clickhouse.roles import AccessSettings
 from clickhouse.scope import Scope, settings_of
 from clickhouse.seen import of_scope
 from clickhouse.settings import Settings
+from tests.conftest import start_server
+from tests.databases import Pool
 from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
 from tests.test_rollups import NODES, OWNERS, QUEUES, SITE, T, accounting, check
 
@@ -61,8 +64,14 @@ def numbers(db: Warehouse) -> set[int]:
 
 @pytest.fixture
 def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
-    with warehouse(database_url, **CONFIGURED) as opened:
-        load_bytes(opened, tmp_path / "accounting", accounting(1, 300))
+    with filled(database_url, tmp_path) as opened:
+        yield opened
+
+
+@contextmanager
+def filled(url: str, folder: Path) -> Iterator[Warehouse]:
+    with warehouse(url, **CONFIGURED) as opened:
+        load_bytes(opened, folder / "accounting", accounting(1, 300))
         rollups.refresh(opened)
         yield opened
 
@@ -77,8 +86,8 @@ def test_roles_that_name_people_have_rollups() -> None:
 
 def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> None:
     assert SCOPED == [
-        "queue_days", "host_months", "ending_months", "hour_months", "queue_months", "total_months",
-        "request_value_months", "queue_value_months",
+        "queue_days", "host_months", "ending_months", "hour_months", "queue_months", "user_months",
+        "total_months", "request_value_months", "queue_value_months",
     ]  # fmt: skip
     by = {
         (): ("total_months",),
@@ -94,6 +103,7 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
     for login in ("ann", "cid", "dora"):
         asked = {each: Question(("jobs",), each, scope=scope_of(login)) for each in by}
         assert {each: tables(db, question) for each, question in asked.items()} == by, login
+        assert "scope = " in to_sql(db, asked["user",])[0], login
     medians = Question(("wait_median",), ("requested_time_from",), scope=scope_of("ann"))
     assert tables(db, medians) == ("request_value_months",)
     assert tables(db, replace(medians, dimensions=())) == ("queue_value_months",)
@@ -102,6 +112,7 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
     # no month tells who joined within it, and nobody said which people have a role by their token
     for scope in (scope_of("eve"), Scope(users=("x",), groups=("chem",)), Scope(users=("ann",))):
         assert not {*tables(db, replace(BY_QUEUE, scope=scope))} & {*SCOPED}
+        assert "scope = " not in to_sql(db, Question(("jobs",), ("user",), scope=scope))[0]
     assert tables(db, replace(BY_QUEUE, scope=Scope(public=True)))[0] in ("cube_months", "lines")
     assert tables(db, replace(BY_QUEUE, exact=True, scope=scope_of("ann"))) == ("lines",)
 
@@ -269,37 +280,58 @@ def column_as(db: Warehouse, sql: str, comment: str) -> list[Any]:
     return [row[0] for row in db.rows(sql, settings={"log_comment": comment})]
 
 
+@pytest.fixture(scope="module")
+def of_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
+    """The databases of a server that keeps a log: a server does, `clickhouse local` if told to."""
+    folder = tmp_path_factory.mktemp("log")
+    config = folder / "config.xml"
+    config.write_text("<clickhouse><query_log><table>query_log</table></query_log></clickhouse>")
+    with start_server(folder, config) as running:
+        yield Pool(running)
+
+
+@pytest.fixture(params=["chdb", "server"])
+def noted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]:
+    """A warehouse within whose scopes nobody has asked yet, where it is noted who does."""
+    with ExitStack() as stack:
+        url = f"chdb://{tmp_path}/db"
+        if request.param == "server":
+            pool: Pool = request.getfixturevalue("of_log")
+            url = stack.enter_context(pool.none_yet())
+        yield stack.enter_context(filled(url, tmp_path))
+
+
 def asked_within(db: Warehouse) -> list[Scope]:
     if not db.embedded:
         db.command("SYSTEM FLUSH LOGS query_log")
     return askers.scopes(db)
 
 
-def test_who_has_a_role_by_the_token_has_rollups_once_he_has_asked(db: Warehouse) -> None:
+def test_who_has_a_role_by_the_token_has_rollups_once_he_has_asked(noted: Warehouse) -> None:
     by_token = AccessSettings(**ACCESS).appointed("gil", ["bio"]).scope
     assert by_token == Scope(users=("gil",), groups=("chem",))
     theirs = replace(BY_QUEUE, scope=by_token)
     of_metagroup = replace(theirs, scope=Scope(users=("gil",), metagroups=("lab", "since")))
-    before = numbers(db)
+    before = numbers(noted)
     for each in (theirs, of_metagroup, replace(theirs, scope=Scope(users=("gil",)))):
-        check(db, each)
-        assert not {*tables(db, each)} & {*SCOPED}
-    of_those = {of_scope(db, each.scope, {}).number for each in (theirs, of_metagroup)}
-    assert {of_scope(db, scope, {}).number for scope in asked_within(db)} >= of_those
-    rollups.refresh(db)
-    assert numbers(db) == before | of_those
+        check(noted, each)
+        assert not {*tables(noted, each)} & {*SCOPED}
+    of_those = {of_scope(noted, each.scope, {}).number for each in (theirs, of_metagroup)}
+    assert {of_scope(noted, scope, {}).number for scope in asked_within(noted)} >= of_those
+    rollups.refresh(noted)
+    assert numbers(noted) == before | of_those
     for each in (theirs, of_metagroup):
-        assert tables(db, each) == ("queue_months", "queue_value_months")
-        check(db, each)
-    check_all(db)
+        assert tables(noted, each) == ("queue_months", "queue_value_months")
+        check(noted, each)
+    check_all(noted)
 
 
-def test_the_last_who_asked_are_kept(db: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_last_who_asked_are_kept(noted: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(askers, "MOST", 2)
     scopes = [Scope(users=("gil", name)) for name in ("a", "b", "c")]
     for scope in (*scopes, scopes[1], Scope(public=True), Scope(users=("one",))):
-        ask(db, Question(("jobs",), scope=scope))
-    assert asked_within(db) == [scopes[1], scopes[2]]
+        ask(noted, Question(("jobs",), scope=scope))
+    assert asked_within(noted) == [scopes[1], scopes[2]]
 
 
 WRITTEN = [
@@ -314,10 +346,10 @@ WRITTEN = [
 ]
 
 
-def test_what_others_write_in_the_log_makes_no_scope(db: Warehouse) -> None:
-    before = numbers(db)
+def test_what_others_write_in_the_log_makes_no_scope(noted: Warehouse) -> None:
+    before = numbers(noted)
     for comment in WRITTEN:
-        db.rows("SELECT count() FROM accounting", settings={"log_comment": comment})
-    assert asked_within(db) == []
-    rollups.refresh(db)
-    assert numbers(db) == before
+        noted.rows("SELECT count() FROM accounting", settings={"log_comment": comment})
+    assert asked_within(noted) == []
+    rollups.refresh(noted)
+    assert numbers(noted) == before

@@ -6,7 +6,7 @@ The database must be loaded, and its settings have metagroups; the roles are put
 in memory, and the rollups brought up to date with them. Each run asks a question once for each
 role, in turns, so that whatever else the machine does meets all alike. Medians in milliseconds; the
 ratios are to the same question without a scope, in the same turn. With `--rules` it fails where one
-is above 1.2, by more than the 5 ms that a turn may be off.
+is above 1.2, by more than the 5 ms that a turn may be off, and so it is when measured once more.
 """
 
 from __future__ import annotations
@@ -132,6 +132,19 @@ def settings_with(settings: Settings, access: AccessSettings) -> Settings:
     return Settings(**content)
 
 
+def _line(took: dict[str, Measured]) -> str:
+    line = f"{took[''].wall:6.0f} ms {took[''].cpu:5.0f} CPU"
+    for its in (its for role, its in took.items() if role):
+        line += f" {its.wall:6.0f} ms {its.wall_ratio:4.2f} {its.cpu_ratio:4.2f} "
+    return line
+
+
+def _slow(took: dict[str, Measured]) -> list[str]:
+    """List the roles for whom it takes too long."""
+    plain = took[""].wall
+    return [role for role, its in took.items() if (its.wall_ratio - MOST) * plain > JITTER]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True)
@@ -153,14 +166,12 @@ def main() -> None:
             if options.only not in name:
                 continue
             took = measured(one, scopes, options.runs)
-            plain = took[""]
-            line = f"{name:70} {plain.wall:6.0f} ms {plain.cpu:5.0f} CPU"
-            for role in scopes:
-                its = took[role]
-                line += f" {its.wall:6.0f} ms {its.wall_ratio:4.2f} {its.cpu_ratio:4.2f} "
-                if (its.wall_ratio - MOST) * plain.wall > JITTER:
-                    slow.append(f"{name}: {role} {its.wall_ratio:.2f}")
-            print(f"{line} {tables}", flush=True)
+            print(f"{name:70} {_line(took)} {tables}", flush=True)
+            if _slow(took):
+                again = measured(one, scopes, options.runs)
+                print(f"{'once more':70} {_line(again)}", flush=True)
+                both = {*_slow(took)} & {*_slow(again)}
+                slow += [f"{name}: {role} {again[role].wall_ratio:.2f}" for role in sorted(both)]
     print("\n".join(slow) or f"none takes more than {MOST} times as long")
     if slow and options.rules:
         raise SystemExit(1)

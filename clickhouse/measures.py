@@ -232,8 +232,8 @@ class Cube:
 
     It holds measures or, `of_values`, of each quantity the values that occur, in order, and how
     many lines have each: two arrays. `kept` names the measures or quantities, where not all. Where
-    no key names people, it is `scoped`: besides the rows of everybody, whose `scope` is 0, it has
-    rows for each scope that is known, in builds of their own.
+    no key names people, or `of_scopes` says so, it is `scoped`: besides the rows of everybody,
+    whose `scope` is 0, it has rows for each scope that is known, in builds of their own.
     """
 
     name: str
@@ -241,11 +241,17 @@ class Cube:
     keys: tuple[str, ...]
     of_values: bool = False
     kept: tuple[str, ...] = ()
+    of_scopes: bool = False
+
+    @property
+    def names_people(self) -> bool:
+        """Tell whether its keys say whose lines its rows are made of."""
+        return bool({*PEOPLE_KEYS} & {*self.keys})
 
     @property
     def scoped(self) -> bool:
-        """Tell whether nothing in it says whose lines its rows are made of."""
-        return not {*PEOPLE_KEYS} & {*self.keys}
+        """Tell whether it has rows of scopes."""
+        return self.of_scopes or not self.names_people
 
     @property
     def amounts(self) -> tuple[str, ...]:
@@ -295,7 +301,7 @@ class Cube:
             columns |= {f"{name}_values": "Array(Float32)", f"{name}_weights": "Array(UInt32)"}
         columns |= {name: MEASURES[name].type for name in self.measures}
         # somebody's rows of a year are together, of large rollups those of each month
-        whose = ("scope",) if self.scoped else PEOPLE_KEYS
+        whose = ("scope",) * self.scoped + PEOPLE_KEYS * self.names_people
         first = ("build", *whose) if {"owner", "qname"} <= {*self.keys} else (*whose, "build")
         names = dict.fromkeys((*first, "day", *self.keys))
         order = ", ".join(f"`{name}`" for name in names)
@@ -318,7 +324,7 @@ class Cube:
 # Questions take the first that has what they need: the smallest comes first.
 CUBES = (
     Cube("total_months", "month", TOTAL_KEYS),
-    Cube("user_months", "month", USER_KEYS),
+    Cube("user_months", "month", USER_KEYS, of_scopes=True),
     Cube("queue_months", "month", QUEUE_KEYS),
     Cube("cube_months", "month", JOB_KEYS),
     Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW),
@@ -351,7 +357,7 @@ VALUE_CUBES = (
 # In the order in which they are made: what others are made of comes first.
 TABLES = (*reversed(DAY_CUBES), *reversed(CUBES), *reversed(VALUE_CUBES))
 # Most of whose rows a question without a filter reads, within a scope too.
-WHOLE = frozenset(cube.name for cube in TABLES if cube.scoped) | {"user_months"}
+WHOLE = frozenset(cube.name for cube in TABLES if cube.scoped)
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,9 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     found = {"accounting": " OR ".join([_EVERYTHING, *_seen(derived, numbers, {"time"})])}
     for cube in TABLES:
         own = f"scope > 0 AND scope = JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64')"
-        seen = [own] if cube.scoped else _seen(derived, numbers, set())
+        seen = [own] * cube.scoped
+        if cube.names_people:
+            seen += _seen(derived, numbers, set())
         found[cube.name] = " OR ".join([_EVERYTHING, *seen])
     return found | dict.fromkeys(NOBODYS, _EVERYTHING)
 

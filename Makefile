@@ -69,7 +69,7 @@ run: $(RUNTIME)
 endif
 
 test: $(DEV) ## run the tests
-	$(VENV)/bin/python -m pytest -q --numprocesses=2 $(PYTEST_ARGS)
+	$(VENV)/bin/python -m pytest -q --numprocesses=2 --dist=worksteal $(PYTEST_ARGS)
 
 # The systemd units, the compose file and the server's users are checked by tests/test_deploy.py.
 check: $(DEV) ## formatting, lint, types, passwords, known faults of packages

@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,16 @@ from playwright.sync_api import Browser, Page, expect
 
 from streamlit_app import places
 from tests import helpers
-from tests.browser import chromium, click_page, serving, visit, wait_complete
+from tests.browser import chromium, click_page, serving, turn_to, visit, wait_complete
 from tests.conftest import require
 from tests.server import free_port
 
-WITHOUT_CHARTS = ("jobs.py", "sql.py", "report.py")
+WITHOUT_CHARTS = ("metagroups.py", "jobs.py", "sql.py", "report.py")
+DESKTOP, PHONE = {"width": 1400, "height": 900}, {"width": 390, "height": 844}
+WIDER = """() => [...document.querySelectorAll('[data-testid=stMain] *')]
+    .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility()
+        && !e.closest('[data-testid=stDataFrame], [data-testid=stButtonGroup], svg'))
+    .map(e => e.className + ' ' + e.dataset.testid)"""
 CHART = "svg.marks"
 WAIT = 20_000  # ms; a busy machine needs some
 
@@ -44,22 +50,47 @@ def address(sample: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page that remembers what went wrong in it; a test may ask for another browser."""
-    usual = {
-        "viewport": {"width": 1400, "height": 900},
+    """A new page of a new browser; a test may ask for another one."""
+    with watched(browser, **getattr(request, "param", {})) as (opened, found):
+        yield opened
+        assert found == []
+
+
+@pytest.fixture(scope="module")
+def running(browser: Browser, address: str) -> Iterator[tuple[Page, list[str]]]:
+    """A page in which the app runs, and what went wrong in it."""
+    with watched(browser) as (opened, found):
+        visit(opened, address)
+        yield opened, found
+
+
+@pytest.fixture
+def overview(running: tuple[Page, list[str]], address: str) -> Iterator[Page]:
+    """The same at the first page, without a filter."""
+    opened, found = running
+    if opened.url != address + "/":
+        turn_to(opened, address)
+    yield opened
+    assert found == []
+
+
+@contextmanager
+def watched(browser: Browser, **wanted: Any) -> Iterator[tuple[Page, list[str]]]:
+    """Open a page that remembers what went wrong in it."""
+    usual: dict[str, Any] = {
+        "viewport": DESKTOP,
         "timezone_id": "America/New_York",
         "locale": "en-GB",
     }
-    context = browser.new_context(**usual | getattr(request, "param", {}))
+    context = browser.new_context(**usual | wanted)
     opened = context.new_page()
     opened.set_default_timeout(WAIT)
     found: list[str] = []
     opened.on("pageerror", lambda error: found.append(f"page: {error}"))
     opened.on("console", lambda message: found.extend(_of_console(message)))
     opened.on("request", lambda request: found.extend(_of_request(request)))
-    yield opened
+    yield opened, found
     context.close()
-    assert found == []
 
 
 def _of_console(message: Any) -> list[str]:
@@ -82,101 +113,123 @@ def bars(page: Page, card: str) -> Any:
     return page.locator(f".st-key-{card} path[aria-roledescription=bar]")
 
 
-@pytest.mark.parametrize("page", [{"color_scheme": "dark"}], indirect=True)
-def test_every_page_is_drawn_and_each_chart_can_be_read_aloud(page: Page, address: str) -> None:
-    visit(page, address)
+def test_every_page_is_drawn_can_be_read_aloud_and_fits_a_phone(overview: Page) -> None:
+    overview.emulate_media(color_scheme="dark")
     for section, found in places.SECTIONS.items():
         for place in found:
-            click_page(page, section, place)
-            expect(page.locator("[data-testid=stMain] h1")).to_have_text(place.title)
-            wait_complete(page)
-            assert page.locator("[data-testid=stException]").count() == 0
-            assert page.locator("text=No executed job matches").count() == 0
-            charts = page.locator("[data-testid=stVegaLiteChart]").all()
+            click_page(overview, section, place)
+            expect(overview.locator("[data-testid=stMain] h1")).to_have_text(place.title)
+            wait_complete(overview)
+            assert overview.locator("[data-testid=stException]").count() == 0
+            charts = overview.locator("[data-testid=stVegaLiteChart]").all()
             assert charts or place.file in WITHOUT_CHARTS
             for chart in charts:
                 assert chart.locator("[aria-label]").first.get_attribute("aria-label")
+            overview.set_viewport_size(PHONE)
+            expect_to_fit(overview)
+            overview.set_viewport_size(DESKTOP)
+    overview.emulate_media(color_scheme="light")
 
 
-def test_navigation_keeps_the_filter(page: Page, address: str) -> None:
-    visit(page, f"{address}/?user=alice")
-    page.locator("[data-testid=stTopNavSection]", has_text="Where").click()
-    page.locator("[data-testid=stTopNavPopover]").get_by_role("menuitem", name="Queues").click()
-    expect(page.locator("[data-testid=stMain] h1")).to_have_text("Queues")
-    expect(bars(page, "queues_ranking").first).to_be_visible()
-    expect(page).to_have_url(f"{address}/queues?user=alice")
+def expect_to_fit(page: Page) -> None:
+    """Wait until nothing is wider than the window; charts take a moment."""
+    for _ in range(50):
+        if not (wide := page.evaluate(WIDER)):
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"{page.url}: {wide}")
+
+
+def test_navigation_keeps_the_filter(overview: Page, address: str) -> None:
+    turn_to(overview, f"{address}/?user=alice")
+    overview.locator("[data-testid=stTopNavSection]", has_text="Where").click()
+    overview.locator("[data-testid=stTopNavPopover]").get_by_role("menuitem", name="Queues").click()
+    expect(overview.locator("[data-testid=stMain] h1")).to_have_text("Queues")
+    expect(bars(overview, "queues_ranking").first).to_be_visible()
+    expect(overview).to_have_url(f"{address}/queues?user=alice")
 
 
 def test_a_click_on_a_bar_narrows_every_chart_and_a_link_restores_it(
-    page: Page, address: str
+    overview: Page, address: str
 ) -> None:
-    visit(page, address)
-    expect(page.locator("[data-testid=stMetricValue]")).to_have_count(8)
-    everything = figures(page)
-    users = bars(page, "overview_user")
+    expect(overview.locator("[data-testid=stMetricValue]")).to_have_count(8)
+    everything = figures(overview)
+    users = bars(overview, "overview_user")
     expect(users.nth(1)).to_be_visible()
-    charts = page.locator(CHART)
+    charts = overview.locator(CHART)
     before = [charts.nth(i).inner_html() for i in range(charts.count())]
     users.nth(0).click()
     expect(users).to_have_count(1)
-    wait_complete(page)
-    narrowed = figures(page)
+    wait_complete(overview)
+    narrowed = figures(overview)
     assert narrowed != everything
-    expect(page).to_have_url(re.compile(r"\?user="))
-    expect(page.locator(f".st-key-overview_outcomes {CHART}")).to_be_visible()
+    expect(overview).to_have_url(re.compile(r"\?user="))
+    expect(overview.locator(f".st-key-overview_outcomes {CHART}")).to_be_visible()
     for i, html in enumerate(before):
         expect(charts.nth(i)).to_be_visible()
         assert charts.nth(i).inner_html() != html
 
-    visit(page, page.url)
-    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(narrowed)
-    page.locator(".st-key-clear button").first.click()
-    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(everything)
-    expect(page).to_have_url(re.compile(r"^[^?]*$"))
+    visit(overview, overview.url)
+    expect(overview.locator("[data-testid=stMetricValue]")).to_have_text(narrowed)
+    overview.locator(".st-key-clear button").first.click()
+    expect(overview.locator("[data-testid=stMetricValue]")).to_have_text(everything)
+    expect(overview).to_have_url(re.compile(r"^[^?]*$"))
 
 
-def test_a_card_can_be_downloaded(page: Page, address: str) -> None:
-    visit(page, address)
+def test_a_card_can_be_downloaded(overview: Page) -> None:
     begins = {
         "csv": b'"Group","Core time (core-h)","Executed jobs"\n',
         "parquet": b"PAR1",
         "png": b"\x89PNG\r\n",
         "svg": b"<svg ",
     }
-    page.locator(".st-key-overview_group_downloads button").first.click()
+    overview.locator(".st-key-overview_group_downloads button").first.click()
     for kind, content in begins.items():
-        with page.expect_download() as download:
-            page.locator(f".st-key-overview_group_{kind} button").click()
+        with overview.expect_download() as download:
+            overview.locator(f".st-key-overview_group_{kind} button").click()
         assert download.value.suggested_filename == f"overview_group.{kind}"
         assert download.value.path().read_bytes().startswith(content)
 
 
-def test_back_undoes_a_filter(page: Page, address: str) -> None:
-    visit(page, address)
-    users = bars(page, "overview_user")
+def test_back_undoes_a_filter(overview: Page) -> None:
+    users = bars(overview, "overview_user")
     expect(users.nth(1)).to_be_visible()
-    everything = figures(page)
+    everything = figures(overview)
     users.nth(0).click()
     expect(users).to_have_count(1)
-    wait_complete(page)
-    narrowed = figures(page)
+    wait_complete(overview)
+    narrowed = figures(overview)
     assert narrowed != everything
-    page.go_back()
-    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(everything)
-    expect(page).to_have_url(re.compile(r"^[^?]*$"))
-    page.go_forward()
-    expect(page.locator("[data-testid=stMetricValue]")).to_have_text(narrowed)
-    expect(page).to_have_url(re.compile(r"\?user="))
+    overview.go_back()
+    expect(overview.locator("[data-testid=stMetricValue]")).to_have_text(everything)
+    expect(overview).to_have_url(re.compile(r"^[^?]*$"))
+    overview.go_forward()
+    expect(overview.locator("[data-testid=stMetricValue]")).to_have_text(narrowed)
+    expect(overview).to_have_url(re.compile(r"\?user="))
 
 
-def test_a_name_is_found_while_one_types(page: Page, address: str) -> None:
-    visit(page, address)
-    page.locator(".st-key-find input").press_sequentially("ALI")
-    page.locator(".st-key-without_user_alice button").first.click()
-    expect(page.locator(".st-key-chip_not_user")).to_contain_text("without user alice")
-    expect(page).to_have_url(f"{address}/?not=user%3Aalice")
-    page.locator(".st-key-chip_not_user button").first.click()
-    expect(page.locator(".st-key-chip_not_user")).to_have_count(0)
+def test_a_click_shows_one_in_detail_and_back_shows_all(overview: Page, address: str) -> None:
+    turn_to(overview, f"{address}/users")
+    users = bars(overview, "users_ranking")
+    users.first.click()
+    title = overview.locator("[data-testid=stMain] h1")
+    expect(title).to_have_text(re.compile("^User "))
+    name = title.inner_text().removeprefix("User ")
+    expect(overview).to_have_url(f"{address}/users?user={name}")
+    wait_complete(overview)
+    overview.go_back()
+    expect(title).to_have_text("Users")
+    wait_complete(overview)
+    expect(users.nth(1)).to_be_visible()
+
+
+def test_a_name_is_found_while_one_types(overview: Page, address: str) -> None:
+    overview.locator(".st-key-find input").press_sequentially("ALI")
+    overview.locator(".st-key-without_user_alice button").first.click()
+    expect(overview.locator(".st-key-chip_not_user")).to_contain_text("without user alice")
+    expect(overview).to_have_url(f"{address}/?not=user%3Aalice")
+    overview.locator(".st-key-chip_not_user button").first.click()
+    expect(overview.locator(".st-key-chip_not_user")).to_have_count(0)
 
 
 @pytest.mark.parametrize("page", [{"locale": "fr-FR"}], indirect=True)
@@ -193,21 +246,11 @@ def test_the_language_is_the_browsers_and_can_be_switched(page: Page, address: s
     expect(title).to_have_text("Vue d'ensemble")
 
 
-@pytest.mark.parametrize("page", [{"viewport": {"width": 390, "height": 844}}], indirect=True)
-def test_nothing_is_wider_than_a_phone(page: Page, address: str) -> None:
-    for path in ("", "users", "sizes", "data"):
-        visit(page, f"{address}/{path}")
-        wide = page.evaluate("""() => [...document.querySelectorAll('[data-testid=stMain] *')]
-            .filter(e => e.getBoundingClientRect().right > innerWidth + 1 && e.checkVisibility()
-                && !e.closest('[data-testid=stDataFrame], [data-testid=stButtonGroup], svg'))
-            .map(e => e.className + ' ' + e.dataset.testid)""")
-        assert wide == [], path
-
-
-def test_months_are_the_same_in_every_time_zone(page: Page, address: str) -> None:
-    visit(page, address)
-    label = bars(page, "overview_jobs").first.get_attribute("aria-label")
-    shown = page.locator("[data-testid=stMain] [data-testid=stCaptionContainer]").first.inner_text()
+def test_months_are_the_same_in_every_time_zone(overview: Page) -> None:
+    label = bars(overview, "overview_jobs").first.get_attribute("aria-label")
+    shown = overview.locator(
+        "[data-testid=stMain] [data-testid=stCaptionContainer]"
+    ).first.inner_text()
     assert label
     assert shown.split(" – ")[0] in label
 

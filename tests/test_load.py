@@ -282,8 +282,8 @@ def test_any_lines_become_records_rejects_or_ignored(tmp_path: Path) -> None:
     with warehouse(f"chdb://{tmp_path}/db") as db:
         path = tmp_path / "accounting"
 
-        @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-        @given(st.lists(pieces, min_size=1, max_size=20))
+        @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(st.lists(pieces, min_size=1, max_size=60))
         def check(lines: list[bytes]) -> None:
             for table in ("accounting", "rejected_lines", "batches"):
                 db.command(f"TRUNCATE TABLE {table}")

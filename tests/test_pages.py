@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 import streamlit as st
-from playwright.sync_api import expect
 
 from clickhouse.codes import EXITS, FAILED
 from clickhouse.connection import Warehouse
@@ -32,8 +30,6 @@ from streamlit_app.entity import SPLITS, listed
 from streamlit_app.warehouse import holder
 from tests import helpers
 from tests.app import app, charts, texts
-from tests.browser import chromium, serving, wait_complete
-from tests.conftest import require
 
 ENTITIES = {
     "users": "user",
@@ -218,28 +214,6 @@ def test_many_lines_are_read_only_when_wanted(
     at.button(key="failures_exits_show").click().run()
     assert not at.exception
     assert len(charts(at)) == before + 1
-
-
-def test_a_click_shows_one_in_detail_and_back_shows_all(sample: Path, tmp_path: Path) -> None:
-    database = f"chdb://{tmp_path}/db"
-    done = helpers.pychart("--database", database, "load", sample)
-    assert done.returncode == 0, done.stderr
-    served = serving("--database", database, "app")
-    with served as (address, _), chromium(require("chromium")) as browser:
-        page = browser.new_page(viewport={"width": 1400, "height": 1200})
-        page.goto(f"{address}/users")
-        wait_complete(page)
-        bars = page.locator(".st-key-users_ranking path[aria-roledescription=bar]")
-        bars.first.click()
-        title = page.locator("[data-testid=stMain] h1")
-        expect(title).to_have_text(re.compile("^User "))
-        name = title.inner_text().removeprefix("User ")
-        expect(page).to_have_url(f"{address}/users?user={name}")
-        wait_complete(page)
-        page.go_back()
-        expect(title).to_have_text("Users")
-        wait_complete(page)
-        expect(bars.nth(1)).to_be_visible()
 
 
 SCOPE = filters.Scope(Period(), (), date(2024, 1, 1), date(2024, 12, 31))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
 
 from streamlit_app.places import Place
 from tests.server import free_port
@@ -32,6 +32,7 @@ COMPLETE = """() => {
     return document.querySelector('h1') && charts.every(one => one.querySelector('svg, canvas'));
 }"""
 
+TURNED = 5_000  # ms
 TURN = """url => {
     const app = document.querySelector('[data-testid=stApp]');
     window.hasRun = false;
@@ -83,9 +84,15 @@ def visit(page: Page, url: str) -> None:
 
 
 def turn_to(page: Page, url: str) -> None:
-    """Go to an address of the app that runs there, as Back does: to load it anew takes seconds."""
+    """Go to an address of the app that runs there, as Back does: to load it anew takes seconds.
+
+    A busy browser may draw a run at once, so that its begin cannot be seen: it loads it then.
+    """
     page.evaluate(TURN, url)
-    page.wait_for_function("() => window.hasRun", polling=10)
+    try:
+        page.wait_for_function("() => window.hasRun", polling=10, timeout=TURNED)
+    except TimeoutError:
+        page.goto(url)
     wait_complete(page)
     assert page.locator("[data-testid=stException]").count() == 0
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -73,26 +74,30 @@ def pool(server: servers.RunningServer) -> Pool:
     return Pool(server)
 
 
+def of_engine(
+    request: pytest.FixtureRequest,
+    folder: Path,
+    of_server: Callable[[Pool], AbstractContextManager[str]],
+    pool: str = "pool",
+) -> AbstractContextManager[str]:
+    """Give the URL of a database of the engine that the test is to run on."""
+    if request.param == "chdb":
+        # One engine path per process at a time: a test closes every client that it opened.
+        return nullcontext(f"chdb://{folder}/db")
+    return of_server(request.getfixturevalue(pool))
+
+
 @pytest.fixture(params=["chdb", "server"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of an empty database, one test run per engine; on the server it has its tables."""
-    if request.param == "chdb":
-        # One engine path per process at a time: a test closes every client that it opened.
-        yield f"chdb://{tmp_path}/db"
-        return
-    pool: Pool = request.getfixturevalue("pool")
-    with pool.migrated() as url:
+    with of_engine(request, tmp_path, Pool.migrated) as url:
         yield url
 
 
 @pytest.fixture(params=["chdb", "server"])
 def new_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """URL of a database that does not exist yet, one test run per engine."""
-    if request.param == "chdb":
-        yield f"chdb://{tmp_path}/db"
-        return
-    pool: Pool = request.getfixturevalue("pool")
-    with pool.none_yet() as url:
+    with of_engine(request, tmp_path, Pool.none_yet) as url:
         yield url
 
 

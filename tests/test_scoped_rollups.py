@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from clickhouse.roles import AccessSettings
 from clickhouse.scope import Scope, settings_of
 from clickhouse.seen import of_scope
 from clickhouse.settings import Settings
-from tests.conftest import start_server
+from tests.conftest import of_engine, start_server
 from tests.databases import Pool
 from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
 from tests.test_rollups import NODES, OWNERS, QUEUES, SITE, T, accounting, check
@@ -293,12 +293,11 @@ def of_log(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pool]:
 @pytest.fixture(params=["chdb", "server"])
 def noted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]:
     """A warehouse within whose scopes nobody has asked yet, where it is noted who does."""
-    with ExitStack() as stack:
-        url = f"chdb://{tmp_path}/db"
-        if request.param == "server":
-            pool: Pool = request.getfixturevalue("of_log")
-            url = stack.enter_context(pool.none_yet())
-        yield stack.enter_context(filled(url, tmp_path))
+    with (
+        of_engine(request, tmp_path, Pool.none_yet, "of_log") as url,
+        filled(url, tmp_path) as opened,
+    ):
+        yield opened
 
 
 def asked_within(db: Warehouse) -> list[Scope]:

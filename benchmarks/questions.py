@@ -1,9 +1,10 @@
 """How long standard questions take, from rollups and from the lines, and whether both say the same.
 
-    python -m benchmarks.questions --database chdb:///path/to/folder --runs 5 [--random 200]
+    python -m benchmarks.questions --database chdb:///folder --runs 5 [--random 200] [--first]
 
 The database must be loaded, and its rollups fresh (`pychart load` leaves them so). Medians of wall
-time in milliseconds, planning included; the lines are asked once.
+time in milliseconds, planning included; the lines are asked once. The engine remembers where a
+condition is met; with `--first` it forgets that before each question, as if none had been asked.
 """
 
 from __future__ import annotations
@@ -79,29 +80,36 @@ class Took:
     cpu: float
 
 
-def measure(db: Warehouse, runs: int, *, lines: bool) -> None:
+def measure(db: Warehouse, runs: int, *, lines: bool, first: bool) -> None:
     questions = standard(values(db, "user", limit=1)[0])
     print(f"{'question':42} {'rollups':>9} {'CPU':>9} {'lines':>9}  read")
     for name, question in questions.items():
-        report(name, partial(explain, db, question), runs)
+        report(name, partial(explain, db, question), runs, partial(forget, db, first))
         exact = replace(question, exact=True)
         print(f" {timed(partial(explain, db, exact)).wall:6.0f} ms" if lines else "", end="")
         print(f"  {explain(db, question)}", flush=True)
         if lines:
             differ(db, question)
     for name, asked in DISTRIBUTIONS.items():
-        report(name, partial(distribution, db, asked), runs)
+        report(name, partial(distribution, db, asked), runs, partial(forget, db, first))
         exact_one = partial(distribution, db, replace(asked, exact=True))
         print(f" {timed(exact_one).wall:6.0f} ms" if lines else "", flush=True)
 
 
-def report(name: str, ask_it: Callable[[], object], runs: int) -> None:
-    took = [timed(ask_it) for _ in range(runs)]
+def forget(db: Warehouse, first: bool) -> None:
+    """Have a question answered as when it is the first one with its conditions."""
+    if first:
+        db.command("SYSTEM DROP QUERY CONDITION CACHE")
+
+
+def report(name: str, ask_it: Callable[[], object], runs: int, prepare: Callable[[], None]) -> None:
+    took = [timed(ask_it, prepare) for _ in range(runs)]
     wall, cpu = (statistics.median(each) for each in zip(*map(astuple, took), strict=True))
     print(f"{name:42} {wall:6.0f} ms {cpu:6.0f} ms", end="")
 
 
-def timed(ask_it: Callable[[], object]) -> Took:
+def timed(ask_it: Callable[[], object], prepare: Callable[[], None] = lambda: None) -> Took:
+    prepare()
     began, cpu = time.monotonic(), time.process_time()
     ask_it()
     return Took((time.monotonic() - began) * 1e3, (time.process_time() - cpu) * 1e3)
@@ -151,11 +159,12 @@ def main() -> None:
     parser.add_argument("--database", required=True)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--random", type=int, default=0, help="compare so many random questions")
+    parser.add_argument("--first", action="store_true", help="each question as a new one")
     parser.add_argument("--rollups-only", action="store_true", help="do not ask the lines too")
     options = parser.parse_args()
     with Warehouse(load_settings(database=options.database)) as db:
         print(f"refreshed {refresh(db)}")
-        measure(db, options.runs, lines=not options.rollups_only)
+        measure(db, options.runs, lines=not options.rollups_only, first=options.first)
         for question in randomly(db, options.random):
             differ(db, question)
         print(f"{options.random} random questions: the same")

@@ -8,6 +8,9 @@ from typing import Any
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.question import LACKING, Filter, Question, typed_values
 
+MENDED = "\ufffd"  # what `toValidUTF8` puts in the place of bytes that are no text
+LEADING = ("user", "queue")  # come first in the keys of rollups: an index finds their names
+
 
 def bind(value: object, kind: str, parameters: dict[str, Any]) -> str:
     """Bind a value as a parameter, and write it as SQL has it."""
@@ -41,9 +44,16 @@ def has_sql(kept: Filter, values: str) -> str:
     """Write that a row has one of the values, which are bound, or that it has none."""
     dimension = DIMENSIONS[kept.dimension]
     if not dimension.is_many:
-        return f"{bare_sql(kept.dimension)} {'NOT IN' if kept.exclude else 'IN'} {values}"
+        found_by_index = kept.dimension in LEADING and not can_be_mended(kept.values)
+        column = dimension.sql if found_by_index else bare_sql(kept.dimension)
+        return f"{column} {'NOT IN' if kept.exclude else 'IN'} {values}"
     has = dimension.has.replace("{values}", values)
     return f"NOT {has}" if kept.exclude else has
+
+
+def can_be_mended(names: Iterable[str]) -> bool:
+    """Tell whether one of these names can be shown for bytes that are no text."""
+    return any(MENDED in name for name in names)
 
 
 def _in_range(kept: Filter, parameters: dict[str, Any]) -> str:

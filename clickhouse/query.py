@@ -247,7 +247,7 @@ def _need(
     """Say what rows a question takes, and which conditions its parts have to meet."""
     of_rows, of_parts = of_filters(question, parameters)
     spread = question.booked == "spread"
-    seen = of_scope(warehouse, question.scope, parameters, spread=spread)
+    seen = of_scope(warehouse, question.scope, parameters, filters=question.filters, spread=spread)
     start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
     return Need((*texts, *of_parts), tuple(of_rows), start, end, seen), of_parts
 

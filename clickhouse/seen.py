@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from clickhouse import askers
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.filtering import bind, bind_values, has_sql, key_sql
+from clickhouse.filtering import bind, bind_values, can_be_mended, has_sql, key_sql
 from clickhouse.question import Filter
 from clickhouse.scope import Scope, settings_of
 from clickhouse.settings import FIRST_DAY as ALWAYS
@@ -43,11 +43,13 @@ def of_scope(
     scope: Scope | None,
     parameters: dict[str, Any],
     *,
+    filters: Iterable[Filter] = (),
     spread: bool = False,
 ) -> Seen:
     """Write what rows must meet to be seen: any name of the scope, as a filter would have it.
 
-    With `spread` the rows are days of lines.
+    With `spread` the rows are days of lines. Where one of the filters names users, an index finds
+    their rows, and is not asked for the scope's too: that would take longer than reading them.
     """
     if scope is None or scope.public:
         return EVERYTHING
@@ -63,7 +65,9 @@ def of_scope(
         seen.append(has_sql(Filter("metagroup", named.metagroups), values))
     else:
         seen += [_of_members(row, parameters) for row in apart]
-    return Seen((f"({' OR '.join(seen)})" if seen else "0",), _number(named, apart))
+    is_found = any(each.dimension == "user" and not each.exclude for each in filters)
+    condition = f"{'identity' * is_found}({' OR '.join(seen)})" if seen else "0"
+    return Seen((condition,), _number(named, apart))
 
 
 def _number(named: Scope, apart: Members) -> int:
@@ -102,9 +106,8 @@ def _is_dated(row: Sequence[Any]) -> bool:
 
 def _is_named(dimension: str, names: tuple[str, ...], parameters: dict[str, Any]) -> str:
     """Write the condition of a filter, faster where no name can be one that is mended."""
-    column = key_sql(dimension) if any("\ufffd" in name for name in names) else None
-    values = bind_values(names, dimension, parameters)
-    return f"{column or DIMENSIONS[dimension].sql} IN {values}"
+    column = key_sql(dimension) if can_be_mended(names) else DIMENSIONS[dimension].sql
+    return f"{column} IN {bind_values(names, dimension, parameters)}"
 
 
 _known: dict[tuple[str, tuple[str, ...]], tuple[float, Members]] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -354,6 +355,26 @@ def test_hostile_names_are_found_as_they_are(database_url: str, tmp_path: Path) 
         for name in names:
             assert answer(opened, "jobs", filters=(Filter("user", (name,)),)) == [(1,)]
             assert name in values(opened, "user", name[:5])
+
+
+def test_names_that_are_no_text_are_found_as_they_are_shown(
+    database_url: str, tmp_path: Path
+) -> None:
+    content = line(owner="a~", qname="~.q") + b"\n" + line(owner="a", job_number=2) + b"\n"
+    with warehouse(database_url) as opened:
+        load_bytes(opened, tmp_path / "accounting", content.replace(b"~", b"\xff"))
+        for exact in (False, True):
+            asked = Question(("jobs",), ("user", "queue"), exact=exact)
+            rows = {(row["user"], row["queue"]) for row in ask(opened, asked).to_pylist()}
+            assert rows == {("a\ufffd", "\ufffd.q"), ("a", "all.q")}
+            for kept in (
+                Filter("user", ("a\ufffd",)),
+                Filter("queue", ("\ufffd.q", "no.q")),
+                Filter("user", ("a",), exclude=True),
+                Filter("queue", ("all.q",), exclude=True),
+            ):
+                found = ask(opened, replace(asked, filters=(kept,))).to_pylist()
+                assert [row["user"] for row in found] == ["a\ufffd"], kept
 
 
 @pytest.mark.parametrize(

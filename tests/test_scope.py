@@ -158,6 +158,9 @@ QUESTIONS = {
     "by day": Question(("cpu_hours",), ("day",), YEAR),
     "users": Question(("jobs", "wait_avg"), ("user",), limit=3),
     "the rest": Question(("core_hours",), ("queue", "year"), limit=2, other=True),
+    "some users' nodes": Question(
+        ("jobs",), ("node",), filters=(Filter("user", ("alice", "emile", "bruno")),)
+    ),
     "medians": Question(("wait_median", "jobs"), ("queue",)),
     "metagroups": Question(("core_hours",), ("metagroup",)),
     "nodes": Question(("jobs",), ("node",), filters=(Filter("outcome", ("done",)),)),
@@ -285,7 +288,15 @@ def test_a_scope_answers_as_if_there_were_no_other_lines(
 ) -> None:
     some = st.lists(st.sampled_from(SOME_METRICS), min_size=1, max_size=3, unique=True)
     by = st.lists(st.sampled_from(SOME_DIMENSIONS), max_size=2, unique=True)
-    kept = st.sampled_from([(), (Filter("queue", ("all.q",), exclude=True),)])
+    people = ("emile", "alice", *values(db, "user", limit=8))
+    kept = st.sampled_from(
+        [
+            (),
+            (Filter("queue", ("all.q",), exclude=True),),
+            (Filter("user", people),),
+            (Filter("user", people, exclude=True), Filter("queue", ("all.q",))),
+        ]
+    )
     question = Question(
         tuple(data.draw(some)),
         tuple(data.draw(by)),

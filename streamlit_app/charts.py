@@ -343,6 +343,32 @@ def dots(title: str, x_title: str) -> Spec:
 
 
 @cached_per_language
+def tasks(title: str) -> Spec:
+    """Draw a dot for each task of an array, and a line at the `median`; `kind` colours them."""
+    axis = alt.Axis(title=title, tickCount=5, domain=False, ticks=False)
+    points = (
+        _empty()
+        .mark_point(filled=True, size=35, opacity=0.75)
+        .encode(
+            x=alt.X("task:Q", axis=alt.Axis(title=t("Task"), grid=False, format="d")),
+            y=alt.Y("value:Q", axis=axis),
+            color=alt.Color(
+                "kind:N",
+                scale=alt.Scale(domain=[t("task"), t("straggler")]),
+                legend=alt.Legend(title=None, orient="top"),
+            ),
+            tooltip=[
+                alt.Tooltip("task:Q", title=t("Task")),
+                alt.Tooltip("shown:N", title=t("Run time")),
+            ],
+        )
+    )
+    line = _empty().mark_rule(strokeDash=[5, 3], color=GRAY, tooltip=False)
+    drawn = alt.layer(points, line.encode(y="mean(median):Q"))
+    return _finish(drawn.properties(height=TIME_HEIGHT))
+
+
+@cached_per_language
 def compositions(title: str, part_title: str, bars: int) -> Spec:
     """Horizontal bars of equal length: what each `name` is made of, in parts in order of `rank`."""
     axis = alt.Axis(title=None, format="%", tickCount=5, domain=False, ticks=False)

@@ -16,7 +16,8 @@ from clickhouse.connection import Warehouse
 from clickhouse.errors import QuestionError
 from clickhouse.query import Filter
 from clickhouse.records import JobKey, Search
-from streamlit_app import i18n, jobpage
+from streamlit_app import i18n
+from streamlit_app.jobs import facts
 from streamlit_app.warehouse import holder
 from tests import helpers
 from tests.app import app
@@ -70,7 +71,7 @@ def loaded(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
 def found(opened: Warehouse, text: str = "", limit: int = 100, **options: object) -> list[str]:
     wanted = Search(FIRST, LAST, text, **options)  # type: ignore[arg-type]
     rows = records.search(opened, wanted, limit).table.to_pylist()
-    return [jobpage.number(JobKey("", r["job_number"], r["task_number"])) for r in rows]
+    return [facts.number(JobKey("", r["job_number"], r["task_number"])) for r in rows]
 
 
 def test_search_by_number_name_filter_and_order(loaded: Warehouse) -> None:
@@ -129,11 +130,11 @@ def test_the_place_of_a_line(loaded: Warehouse, tmp_path: Path) -> None:
     [line] = records.lines_of(loaded, JobKey(helpers.CLUSTER, 4), T0 + 180, 10)
     path = records.file_of(loaded, helpers.CLUSTER, line["file_id"])
     assert path == str(tmp_path / "accounting")
-    assert jobpage.raw_line(path, line["offset"], line).encode() == LINES[3]
+    assert facts.raw_line(path, line["offset"], line).encode() == LINES[3]
     (tmp_path / "accounting").write_bytes(b"x" * 10_000)
-    assert jobpage.raw_line(path, line["offset"], line) == ""
+    assert facts.raw_line(path, line["offset"], line) == ""
     (tmp_path / "accounting").unlink()
-    assert jobpage.raw_line(path, line["offset"], line) == ""
+    assert facts.raw_line(path, line["offset"], line) == ""
 
 
 @pytest.mark.parametrize(
@@ -227,9 +228,9 @@ def test_odd_keys_and_odd_names(loaded: Warehouse) -> None:
 
 
 def test_times_are_those_of_the_clusters_clock(loaded: Warehouse) -> None:
-    assert jobpage.moment(T0, helpers.CLUSTER) == "14 Jul 2017 02:40:00"
-    assert jobpage.moment(0, helpers.CLUSTER) == "–"
-    times = jobpage.local_times([T0, 0], [helpers.CLUSTER] * 2)
+    assert facts.moment(T0, helpers.CLUSTER) == "14 Jul 2017 02:40:00"
+    assert facts.moment(0, helpers.CLUSTER) == "–"
+    times = facts.local_times([T0, 0], [helpers.CLUSTER] * 2)
     assert times.type == pa.timestamp("s") and times.to_pylist()[1] is None
     with i18n.speaking("fr"):
-        assert jobpage.moment(T0, helpers.CLUSTER).startswith("14 juil. 2017")
+        assert facts.moment(T0, helpers.CLUSTER).startswith("14 juil. 2017")

@@ -149,3 +149,13 @@ def waited_seconds(line: Mapping[str, Any]) -> float | None:
 def thousands(value: float) -> str:
     """Write a whole number for people."""
     return i18n.number(f"{value:,.0f}")
+
+
+def bold(name: str) -> str:
+    """Write a name of the file in a sentence."""
+    return f"**{text.plain(text.short(name, 60))}**"
+
+
+def duration(seconds: float | None) -> str:
+    """Write a duration that may not be known."""
+    return text.MISSING if seconds is None else text.duration(seconds)

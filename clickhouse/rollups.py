@@ -12,7 +12,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
@@ -57,6 +57,9 @@ AGAIN_SECONDS = 600.0  # between two while none come: somebody may have asked
 
 MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
 
+# Up to so many lines, years are made together: each time takes a second or two, however few.
+LINES_AT_ONCE = 1_000_000
+
 _OF_BUILDS = "build IN {builds:Array(UInt64)}"
 _one_at_a_time = threading.Lock()
 
@@ -78,7 +81,7 @@ class Refresh:
 
 
 def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -> Refresh:
-    """Bring the rollups up to date, cheap where they are; `stopped` ends it between two years.
+    """Bring the rollups up to date, cheap where they are; `stopped` ends it between two steps.
 
     On a cluster each server makes those of what it holds, and one that is down is left out.
     """
@@ -114,7 +117,7 @@ def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) 
         if months:
             _drop_unnamed(warehouse)
         built = 0
-        for unit in _units(months):
+        for unit in _units(warehouse, months):
             if stopped():
                 break
             _build(warehouse, unit)
@@ -157,14 +160,34 @@ def _create_tables(warehouse: Warehouse) -> None:
         warehouse.command(f"{table.create_sql} COMMENT '{made_by}'")
 
 
-def _units(months: Iterable[date]) -> Iterator[list[date]]:
-    """Group months by year, the latest first: what is looked at most is there first."""
-    for _, year in groupby(sorted(months, reverse=True), key=lambda month: month.year):
-        yield sorted(year)
+def _units(warehouse: Warehouse, months: Sequence[date]) -> Iterator[list[date]]:
+    """Group months by year, the latest first: what is looked at most is there first.
+
+    Years with few lines are one group with those before them.
+    """
+    lines = _lines_by_year(warehouse) if months else {}
+    unit: list[date] = []
+    taken = 0
+    for year, its_months in groupby(sorted(months, reverse=True), key=lambda month: month.year):
+        if unit and taken + lines.get(year, 0) > LINES_AT_ONCE:
+            yield sorted(unit)
+            unit, taken = [], 0
+        unit += its_months
+        taken += lines.get(year, 0)
+    if unit:
+        yield sorted(unit)
+
+
+def _lines_by_year(warehouse: Warehouse) -> dict[int, int]:
+    found = warehouse.rows(
+        "SELECT toInt32(partition), sum(rows) FROM system.parts"
+        " WHERE database = currentDatabase() AND table = 'accounting' AND active GROUP BY partition"
+    )
+    return {int(year): int(rows) for year, rows in found}
 
 
 def _build(warehouse: Warehouse, months: list[date]) -> None:
-    """Make some months of a year, and then name them."""
+    """Make some months, and then name them."""
     began = time.monotonic()
     number = _refresh_number()
     seen = look(warehouse)
@@ -187,8 +210,8 @@ def _refresh_number() -> int:
 
 
 def _name(warehouse: Warehouse, number: int, months: list[date], seen: Coverage) -> None:
-    """Remember the builds of some months of a year: from here on they are read."""
-    years = {str(months[0].year + more) for more in (-1, 0, 1)}
+    """Remember the builds of some months: from here on they are read."""
+    years = {str(month.year + more) for month in months for more in (-1, 0, 1)}
     parts = [
         [part.partition, part.first, part.last, part.version]
         for part in seen.parts
@@ -242,14 +265,14 @@ def _refresh_scopes(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], 
         if coverage.is_built(month)
         and not all(coverage.builds_of(month, scope) for scope in wanted.conditions)
     ]
-    for unit in _units(lacking):
+    for unit in _units(warehouse, lacking):
         if stopped():
             break
         _build_scopes(warehouse, [coverage.builds[month] for month in unit], wanted)
 
 
 def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> None:
-    """Make the rows of scopes for some months of a year out of their builds, and then name them."""
+    """Make the rows of scopes for some months out of their builds, and then name them."""
     number = _refresh_number()
     numbers = [f"if({sql}, {scope}, 0)" for scope, sql in wanted.conditions.items()]
     seen_by = f"arrayJoin(arrayFilter(scope -> scope > 0, [{', '.join(numbers)}]))"

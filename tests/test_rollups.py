@@ -349,6 +349,19 @@ def test_a_question_about_to_be_asked_while_rows_lose_their_name_is_answered(
     assert found.to_pylist() == before
 
 
+def test_years_with_few_lines_are_made_together(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sql = "SELECT groupUniqArray(year) FROM (SELECT intDiv(build, 2500) AS number, toYear(month) AS"
+    sql += " year FROM rollup_months FINAL) GROUP BY number ORDER BY number"
+    assert [sorted(years) for years in column(db, sql)] == [[2017, 2018]]
+    monkeypatch.setattr(rollups, "LINES_AT_ONCE", 100)
+    load_bytes(db, tmp_path / "late", accounting(2, 30))
+    rollups.refresh(db)
+    assert column(db, sql) == [[2018], [2017]]
+    check_all(db, 2)
+
+
 def test_rows_that_nothing_names_are_dropped_in_time(db: Warehouse, tmp_path: Path) -> None:
     for seed in range(2):
         load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))

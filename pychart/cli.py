@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -39,6 +40,16 @@ Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of the app.")]
 Host = Annotated[str, typer.Option(help="Address that the app listens on.")]
 
 
+def _show_version(wanted: bool) -> None:
+    """Print what a report of a fault should say, and end."""
+    if not wanted:
+        return
+    parts = ("pychart-accounting", "chdb", "clickhouse-connect", "streamlit")
+    print("\n".join(f"{part} {version(part)}" for part in parts))
+    print(f"Python {sys.version.split()[0]}")
+    raise typer.Exit
+
+
 @app.callback()
 def common(
     context: typer.Context,
@@ -49,6 +60,12 @@ def common(
         str | None,
         typer.Option(help="chdb:///path/to/folder or http://user@host:8123/pychart."),
     ] = None,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Say what is installed."
+        ),
+    ] = False,
 ) -> None:
     """Read the settings that every command shares."""
     context.obj = load_settings(config, database)

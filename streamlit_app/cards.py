@@ -21,8 +21,9 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from streamlit_app import charts, data, i18n, pictures, text
 from streamlit_app.exports import write_csv
-from streamlit_app.filters import Scope, add_to_filter, show_chips
+from streamlit_app.filters import Scope, show_chips
 from streamlit_app.i18n import mark, t, tn
+from streamlit_app.narrowing import add_to_filter
 
 NO_JOBS = mark("No executed job matches these filters.")
 # What columns that are neither a metric nor a dimension are called.

@@ -12,8 +12,9 @@ from streamlit.navigation.page import Page
 from clickhouse.errors import QuestionError, WarehouseError
 from streamlit_app import access, address, asking, data, i18n, places, states, text, who
 from streamlit_app.access import Viewer
-from streamlit_app.filters import CARRIED, show_filters
+from streamlit_app.filters import show_filters
 from streamlit_app.i18n import t
+from streamlit_app.narrowing import CARRIED
 
 ASSETS = Path(__file__).parent / "assets"
 

@@ -14,8 +14,9 @@ from clickhouse.query import Question
 from streamlit_app import calendars, charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, draw_clickable, note, nothing, show_table
 from streamlit_app.figures import Earlier
-from streamlit_app.filters import NAMED, Scope
+from streamlit_app.filters import Scope
 from streamlit_app.i18n import t, tn
+from streamlit_app.narrowing import NAMED
 
 BARS = 10
 TIME_EDGES = tuple(float(seconds) for seconds in SPANS)

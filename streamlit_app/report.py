@@ -19,9 +19,9 @@ from clickhouse.metrics import METRICS
 from clickhouse.query import Filter
 from streamlit_app import access, charts, data, i18n, pictures, pseudonyms, shape, text, who
 from streamlit_app.figures import FULL
-from streamlit_app.filters import Scope, in_words, newest_day, preset
-from streamlit_app.filters import _span as span
+from streamlit_app.filters import Scope, in_words
 from streamlit_app.i18n import mark, t
+from streamlit_app.periods import newest_day, preset, span
 from streamlit_app.ranking import CLASSES
 
 TOP = 10

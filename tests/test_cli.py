@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -30,6 +31,15 @@ def complaint(done: subprocess.CompletedProcess[bytes]) -> str:
     assert text.startswith("pychart: "), text
     assert text.count("\n") == 1, text
     return text.removeprefix("pychart: ").rstrip("\n")
+
+
+def test_the_version_is_told_without_settings(tmp_path: Path) -> None:
+    (tmp_path / "pychart.toml").write_text("no toml")
+    done = pychart("--config", tmp_path / "pychart.toml", "--version")
+    assert (done.returncode, done.stderr) == (0, b"")
+    told = dict(each.split(" ") for each in done.stdout.decode().splitlines())
+    assert told["pychart-accounting"] == version("pychart-accounting")
+    assert [*told] == ["pychart-accounting", "chdb", "clickhouse-connect", "streamlit", "Python"]
 
 
 def test_load_ask_sql_status_verify(database_url: str, sample: Path) -> None:

@@ -23,10 +23,11 @@ import yaml
 from benchmarks.questions import DISTRIBUTIONS, randomly, standard
 from clickhouse import coverage, paths
 from clickhouse.clustered import migrate_cluster, on_every_server, replicated_sql
-from clickhouse.connection import Warehouse, translate
+from clickhouse.connection import Warehouse
 from clickhouse.distributions import distribution
 from clickhouse.errors import ConfigError, WarehouseError, WarehouseUnreachable
 from clickhouse.extras import Extras, ask_more
+from clickhouse.failures import translate
 from clickhouse.measures import STORED
 from clickhouse.migrate import INTERFACE, migrate, schema, views
 from clickhouse.query import Filter, Period, Question, ask, values
@@ -364,7 +365,7 @@ def test_a_shard_that_breaks_off_is_named() -> None:
         " 127.0.0.1:19102, local address: 127.0.0.1:33050: Insertion status: Wrote 1 blocks and"
         " 13088 rows on shard 0 replica 0 (ATTEMPT_TO_READ_AFTER_EOF) (version 26.7.2.1)"
     )
-    error = translate(RuntimeError(text), "http://u:secret@h:8123/pychart", "landing")
+    error = translate(RuntimeError(text), "http://u:secret@h:8123/pychart")
     assert isinstance(error, WarehouseUnreachable)
     assert str(error) == "http://u@h:8123/pychart: the shard at 127.0.0.1:19102 broke off"
 

@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 from clickhouse.connection import Warehouse
 from clickhouse.errors import QuestionError
 from clickhouse.query import Filter, Period, Question, ask
-from streamlit_app import cards, filters, text
+from streamlit_app import cards, narrowing, periods, selectors, text
 from tests import helpers
 from tests.app import app, charts, texts
 
@@ -90,7 +90,7 @@ def test_each_chip_takes_its_filter_away(loaded: Warehouse) -> None:
 
 @EMBEDDED
 def test_every_dimension_has_a_filter(loaded: Warehouse) -> None:
-    for dimension in filters.NAMED:
+    for dimension in narrowing.NAMED:
         at = app(**{dimension: "xyz"})
         assert not at.exception
         assert jobs(at) == text.MISSING
@@ -101,7 +101,7 @@ def test_every_dimension_has_a_filter(loaded: Warehouse) -> None:
 def test_further_filters_are_drawn_once_they_are_opened(loaded: Warehouse) -> None:
     at = app()
     assert {box.key for box in at.multiselect if "pick" in box.key} == {
-        f"pick_{name}" for name in filters.COMMON
+        f"pick_{name}" for name in narrowing.COMMON
     }
     at.session_state["further"] = True
     at.run()
@@ -124,10 +124,10 @@ def test_names_are_searched_in_the_database(opened: Warehouse, tmp_path: Path) -
     lines = [helpers.line(owner=f"user{n:05}", group="Grp", job_number=n) for n in range(2000)]
     helpers.load_bytes(opened, tmp_path / "accounting", b"\n".join(lines) + b"\n")
     at = app()
-    assert len(at.multiselect(key="pick_user").options) == filters.OFFERED
+    assert len(at.multiselect(key="pick_user").options) == selectors.OFFERED
     at.text_input(key="find").set_value("R0199").run()
     found = [button.key for button in at.button if button.key.startswith("only_")]
-    assert found == [f"only_user_user0199{n}" for n in range(filters.FOUND)]
+    assert found == [f"only_user_user0199{n}" for n in range(selectors.FOUND)]
     at.button(key="only_user_user01990").click().run()
     assert at.query_params["user"] == "user01990"
     assert jobs(at) == "1"
@@ -173,14 +173,14 @@ def test_periods(loaded: Warehouse) -> None:
     at = app(period="yesterday")
     assert "yesterday" in at.error[0].value
     assert at.multiselect(key="pick_user")  # still there, like the period, to be changed
-    for preset in filters.PRESETS:
+    for preset in periods.PRESETS:
         assert not app(period=preset).error
 
 
 @EMBEDDED
 def test_custom_dates_may_be_incomplete(loaded: Warehouse) -> None:
     at = app()
-    at.selectbox(key="pick_period").set_value(filters.CUSTOM).run()
+    at.selectbox(key="pick_period").set_value(periods.CUSTOM).run()
     assert jobs(at) == counted(loaded)
     at.date_input(key="pick_from").set_value(date(2000, 1, 1)).run()
     assert at.query_params["period"] == "2000-01-01.."
@@ -209,16 +209,16 @@ def test_custom_dates_may_be_incomplete(loaded: Warehouse) -> None:
     ],
 )
 def test_preset(chosen: str, start: date | None, end: date | None) -> None:
-    assert filters.preset(chosen, date(2024, 3, 31)) == Period(start, end)
+    assert periods.preset(chosen, date(2024, 3, 31)) == Period(start, end)
 
 
 @pytest.mark.parametrize("chosen", ["tomorrow", "academic-", "academic-99999", "2018-13"])
 def test_a_period_that_is_none(chosen: str) -> None:
     with pytest.raises(QuestionError, match=chosen):
-        filters.preset(chosen, date(2024, 3, 31))
+        periods.preset(chosen, date(2024, 3, 31))
 
 
 def test_an_academic_year_begins_as_the_settings_say() -> None:
-    assert filters.academic_year(date(2024, 9, 1), 9) == 2024
-    assert filters.academic_year(date(2024, 8, 31), 9) == 2023
-    assert filters.preset("academic-2018", date(2024, 1, 1), 8).start == date(2018, 8, 1)
+    assert periods.academic_year(date(2024, 9, 1), 9) == 2024
+    assert periods.academic_year(date(2024, 8, 31), 9) == 2023
+    assert periods.preset("academic-2018", date(2024, 1, 1), 8).start == date(2018, 8, 1)

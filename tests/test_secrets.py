@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clickhouse.connection import Warehouse, translate
+from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, PychartError, WarehouseMisconfigured
+from clickhouse.failures import translate
 from clickhouse.settings import PASSWORD_SEEN, Settings, load_settings, without_password
 from tests import helpers
 from tests import server as servers
@@ -128,7 +129,7 @@ def test_an_error_in_the_settings_shows_no_password(line: str, tmp_path: Path) -
 
 
 def test_what_the_driver_says_is_told_without_the_password() -> None:
-    told = translate(RuntimeError("refused"), f"http://ann:{SECRET}@host/x", "SELECT 1")
+    told = translate(RuntimeError("refused"), f"http://ann:{SECRET}@host/x")
     assert "w/rd" not in str(told)
     assert "http://ann@host/x" in str(told)
 

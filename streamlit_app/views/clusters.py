@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from streamlit_app import data
 from streamlit_app.entity import show_entities
-from streamlit_app.filters import current, offered
+from streamlit_app.filters import current
 from streamlit_app.i18n import t
+from streamlit_app.narrowing import offered
 
 # of a single cluster its parts tell more
 parts = (

@@ -15,8 +15,9 @@ from clickhouse.metrics import METRICS
 from streamlit_app import charts, data, explorer, linked, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
 from streamlit_app.explorer import NOTHING, TIME
-from streamlit_app.filters import Scope, current, offered
+from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
+from streamlit_app.narrowing import offered
 from streamlit_app.panels import draw_ranking
 
 COUNTS = ("5", "10", "20", "50")

@@ -21,8 +21,9 @@ from streamlit_app.figures import (
     show_all_figures,
     show_figures,
 )
-from streamlit_app.filters import Scope, current, offered
+from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
+from streamlit_app.narrowing import offered
 from streamlit_app.panels import (
     BARS,
     per_grain,

@@ -9,8 +9,9 @@ import streamlit as st
 from clickhouse.metrics import METRICS
 from streamlit_app import data, text
 from streamlit_app.cards import page_header
-from streamlit_app.filters import Scope, current, offered
+from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
+from streamlit_app.narrowing import offered
 from streamlit_app.panels import shares_panel, table_panel
 from streamlit_app.ranking import (
     LEAST,

@@ -10,8 +10,9 @@ import streamlit as st
 from clickhouse.metrics import METRICS
 from streamlit_app import charts, data, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
-from streamlit_app.filters import Scope, current, offered
+from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import mark, t
+from streamlit_app.narrowing import offered
 from streamlit_app.panels import parts_panel, per_grain, shares_panel, table_panel
 from streamlit_app.ranking import CLASSES, LISTED
 

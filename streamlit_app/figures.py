@@ -12,7 +12,7 @@ import streamlit as st
 
 from clickhouse.metrics import METRICS
 from clickhouse.query import Period, Question
-from streamlit_app import compare, data, shape, text
+from streamlit_app import calendars, compare, data, shape, sparkline, text
 from streamlit_app.cards import card, nothing
 from streamlit_app.filters import Scope
 from streamlit_app.i18n import t
@@ -111,21 +111,27 @@ def _tile(
 ) -> None:
     unit = METRICS[name].unit
     value = totals.column(name)[0].as_py() if shape.total(totals) else None
-    known = [figure for figure in shape.series(per_step, name, scope) if figure is not None]
     before = earlier.totals.column(name)[0].as_py() if earlier else None
     changed = compare.change(value, before, unit) if earlier and _any(earlier.totals) else None
-    st.metric(
-        text.label(name),
-        text.figure(value, unit),
-        changed,
-        help=_explained(name, value, before, earlier),
-        border=True,
-        height="stretch",
-        chart_data=known if value is not None and len(known) > 1 else None,
-        chart_type="area",
-        delta_color=_color(name, changed),
-        delta_description=compare.span(earlier.period) if earlier and changed is not None else None,
-    )
+    with st.container(border=True, height="stretch", gap="xsmall"):
+        st.metric(
+            text.label(name),
+            text.figure(value, unit),
+            changed,
+            help=_explained(name, value, before, earlier),
+            delta_color=_color(name, changed),
+            delta_description=compare.span(earlier.period)
+            if earlier and changed is not None
+            else None,
+        )
+        if trend := value is not None and _trend(name, per_step, scope):
+            st.html(trend)
+
+
+def _trend(name: str, per_step: pa.Table, scope: Scope) -> str:
+    steps = calendars.steps(scope.grain, scope.first, scope.last)
+    values = shape.series(per_step, name, scope)
+    return sparkline.draw(values, steps, scope.grain, METRICS[name].unit)
 
 
 def _any(totals: pa.Table) -> bool:

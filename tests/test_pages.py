@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -214,6 +216,17 @@ def test_many_lines_are_read_only_when_wanted(
     at.button(key="failures_exits_show").click().run()
     assert not at.exception
     assert len(charts(at)) == before + 1
+
+
+def test_each_key_figure_has_its_trend_in_words(odd: Warehouse) -> None:
+    at = app("overview")
+    drawn = [each.proto.body for each in at.get("html")]
+    trends = [each for each in drawn if 'class="sparkline"' in each]
+    assert len(trends) == len(at.metric) == 8
+    words = [html.unescape(re.findall('title="([^"]*)"', each)[0]) for each in trends]
+    assert all(each.startswith("Jul 2017 to Nov 2026: smallest ") for each in words)
+    shown = dict(zip((each.label for each in at.metric), words, strict=True))
+    assert shown["Wait, average"].endswith("smallest 2 s (Nov 2026), largest 1 min 40 s (Jul 2017)")
 
 
 SCOPE = filters.Scope(Period(), (), date(2024, 1, 1), date(2024, 12, 31))

@@ -71,9 +71,9 @@ def chromium(program: str) -> Iterator[Browser]:
         running.close()
 
 
-def wait_complete(page: Page, milliseconds: float = 60_000) -> None:
+def wait_complete(page: Page) -> None:
     """Wait until the script has ended and all is drawn."""
-    page.wait_for_function(COMPLETE, timeout=milliseconds, polling=10)
+    page.wait_for_function(COMPLETE, timeout=60_000, polling=10)
 
 
 def visit(page: Page, url: str) -> None:

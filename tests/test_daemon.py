@@ -536,8 +536,8 @@ def test_an_idle_daemon_needs_less_than_a_hundredth_of_a_core(tmp_path: Path, si
 
         until(lambda: (found := health.read(settings, CLUSTER)) and found.caught_up)
         used = []
-        while min(used, default=1.0) > 0.05:  # the engine merges for a while after the load
-            assert len(used) < 6, used
+        while min(used, default=1.0) > 0.05:  # the engine's own threads calm down in a minute
+            assert len(used) < 14, used
             before = seconds()
             time.sleep(5)
             used.append(round(seconds() - before, 2))

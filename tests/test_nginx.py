@@ -217,7 +217,7 @@ def test_a_browser_works_through_it_and_runs_nothing_else(front: Front) -> None:
         page.on("pageerror", lambda error: found.append(str(error)))
         for path in ("", "users", "explore", "sql", "report"):
             page.goto(f"https://{NAME}:{front.port}/{path}")
-            wait_complete(page, 15_000)
+            wait_complete(page)
         assert found == []
         page.evaluate(
             "() => { const made = document.createElement('script'); made.text = 'window.ran = 1';"

@@ -1,6 +1,6 @@
 """The trend of a figure as a small line without axes: a picture that the style sheet colours.
 
-Streamlit's own costs the browser as much as a chart, and writes figures without their unit.
+Streamlit's own is a chart made anew at each run, and writes figures without their unit.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ class Mutation:
 LOADER = "ingest/loader.py"
 FAMILY = "ingest/family.py"
 FOLLOWER = "ingest/follower.py"
-CONNECTION = "clickhouse/connection.py"
+CONNECTION, FAILURES = "clickhouse/connection.py", "clickhouse/failures.py"
 
 MUTATIONS = (
     Mutation(
@@ -135,7 +135,7 @@ MUTATIONS = (
         "a refused batch is halved to the line",
         14,
         "embedded",
-        ((CONNECTION, "    if code in DATA_CODES:\n        return DataRefused\n", ""),),
+        ((FAILURES, "    if code in DATA_CODES:\n        return DataRefused\n", ""),),
     ),
     Mutation(
         "a started line is known by what it says",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Browser, Page, TimeoutError, expect, sync_playwright
 
 from streamlit_app.places import Place
 from tests.server import free_port
@@ -74,6 +75,11 @@ def chromium(program: str) -> Iterator[Browser]:
 def wait_complete(page: Page) -> None:
     """Wait until the script has ended and all is drawn."""
     page.wait_for_function(COMPLETE, timeout=60_000, polling=10)
+
+
+def expect_title(page: Page, title: str | re.Pattern[str]) -> None:
+    """Wait until the page has this title alone: there are two while one page follows another."""
+    expect(page.locator("[data-testid=stMain] h1")).to_have_text([title])
 
 
 def visit(page: Page, url: str) -> None:

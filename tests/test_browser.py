@@ -18,7 +18,15 @@ from playwright.sync_api import Browser, Page, expect
 
 from streamlit_app import places
 from tests import helpers
-from tests.browser import chromium, click_page, serving, turn_to, visit, wait_complete
+from tests.browser import (
+    chromium,
+    click_page,
+    expect_title,
+    serving,
+    turn_to,
+    visit,
+    wait_complete,
+)
 from tests.conftest import require
 from tests.server import free_port
 
@@ -119,7 +127,7 @@ def test_every_page_is_drawn_can_be_read_aloud_and_fits_a_phone(overview: Page) 
     for section, found in places.SECTIONS.items():
         for place in found:
             click_page(overview, section, place)
-            expect(overview.locator("[data-testid=stMain] h1")).to_have_text(place.title)
+            expect_title(overview, place.title)
             wait_complete(overview)
             assert overview.locator("[data-testid=stException]").count() == 0
             assert overview.locator("text=No executed job matches").count() == 0
@@ -146,7 +154,7 @@ def test_navigation_keeps_the_filter(overview: Page, address: str) -> None:
     turn_to(overview, f"{address}/?user=alice")
     overview.locator("[data-testid=stTopNavSection]", has_text="Where").click()
     overview.locator("[data-testid=stTopNavPopover]").get_by_role("menuitem", name="Queues").click()
-    expect(overview.locator("[data-testid=stMain] h1")).to_have_text("Queues")
+    expect_title(overview, "Queues")
     expect(bars(overview, "queues_ranking").first).to_be_visible()
     expect(overview).to_have_url(f"{address}/queues?user=alice")
 
@@ -214,13 +222,13 @@ def test_a_click_shows_one_in_detail_and_back_shows_all(overview: Page, address:
     turn_to(overview, f"{address}/users")
     users = bars(overview, "users_ranking")
     users.first.click()
+    expect_title(overview, re.compile("^User "))
     title = overview.locator("[data-testid=stMain] h1")
-    expect(title).to_have_text(re.compile("^User "))
     name = title.inner_text().removeprefix("User ")
     expect(overview).to_have_url(f"{address}/users?user={name}")
     wait_complete(overview)
     overview.go_back()
-    expect(title).to_have_text("Users")
+    expect_title(overview, "Users")
     wait_complete(overview)
     expect(users.nth(1)).to_be_visible()
 
@@ -237,15 +245,14 @@ def test_a_name_is_found_while_one_types(overview: Page, address: str) -> None:
 @pytest.mark.parametrize("page", [{"locale": "fr-FR"}], indirect=True)
 def test_the_language_is_the_browsers_and_can_be_switched(page: Page, address: str) -> None:
     visit(page, address)
-    title = page.locator("[data-testid=stMain] h1")
-    expect(title).to_have_text("Vue d'ensemble")
+    expect_title(page, "Vue d'ensemble")
     page.locator(".st-key-pick_language button", has_text="English").click()
-    expect(title).to_have_text("Overview")
+    expect_title(page, "Overview")
     expect(page).to_have_url(f"{address}/?lang=en")
     visit(page, page.url)
-    expect(title).to_have_text("Overview")
+    expect_title(page, "Overview")
     page.go_back()
-    expect(title).to_have_text("Vue d'ensemble")
+    expect_title(page, "Vue d'ensemble")
 
 
 def test_months_are_the_same_in_every_time_zone(overview: Page) -> None:
@@ -266,7 +273,7 @@ def test_the_database_answers(address: str) -> None:
 def test_nothing_is_loaded(page: Page, tmp_path: Path) -> None:
     with serving("--database", f"chdb://{tmp_path}/db", "app") as (url, _):
         visit(page, url)
-        expect(page.locator("[data-testid=stMain] h1")).to_have_text("Nothing has been loaded yet")
+        expect_title(page, "Nothing has been loaded yet")
         expect(page.locator("text=pychart load").first).to_be_visible()
         page.goto("about:blank")  # it would miss the server
 

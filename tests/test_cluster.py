@@ -315,7 +315,7 @@ def refused(server: servers.RunningServer, asked: Callable[[], object], match: s
 def has_ended(server: servers.RunningServer) -> bool:
     try:
         server.query("SELECT 1")
-    except (servers.QueryRefused, OSError):
+    except (servers.QueryRefused, servers.ServerFailed, OSError):
         return True
     return False
 

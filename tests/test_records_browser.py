@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests import helpers
-from tests.browser import chromium, serving, visit, wait_complete
+from tests.browser import chromium, expect_title, serving, visit, wait_complete
 from tests.conftest import require
 
 WAIT = 20_000  # ms; a busy machine needs some
@@ -97,15 +97,14 @@ def test_a_job_is_found_opened_and_left(page: Page, address: str) -> None:
     table = page.locator(".st-key-jobs_table .dvn-scroller").first
     expect(table).to_be_visible()
     table.click(position={"x": 18, "y": 52})
-    heading = page.locator("[data-testid=stMain] h1")
-    expect(heading).to_have_text(re.compile(r"Job \d+"))
+    expect_title(page, re.compile(r"Job \d+"))
     expect(page).to_have_url(re.compile(r"[?&]job=c1(/|%2F)\d+"))
     expect(page.locator(".st-key-jobs_place")).to_contain_text("pychart explain")
     link = page.url
     page.go_back()
-    expect(heading).to_have_text("Jobs")
+    expect_title(page, "Jobs")
     visit(page, link)
-    expect(heading).to_have_text(re.compile(r"Job \d+"))
+    expect_title(page, re.compile(r"Job \d+"))
 
 
 def test_a_report_is_downloaded_and_needs_nothing_else(

@@ -1,6 +1,7 @@
 """What access rules cost: the same questions without a scope and within those of five roles.
 
     python -m benchmarks.access --config pychart.toml --runs 7 [--random 20] [--first] [--rules]
+        [--server]
 
 The database must be loaded, and its settings have metagroups; the roles are put into the settings
 in memory, and the rollups brought up to date with them. Each run asks a question once for each
@@ -8,7 +9,8 @@ role, in turns, so that whatever else the machine does meets all alike; with `--
 the first with its conditions, of which the engine remembers where they are met. Medians in
 milliseconds; the ratios are to the same question without a scope, in the same turn. With `--rules`
 it fails where one is above 1.2, by more than the 5 ms that a turn may be off, and so it is when
-measured once more.
+measured once more. With `--server` the server that tests run on serves the embedded database, and
+all roles are bound by its row policies, an admin too; CPU time is this process's, without it.
 """
 
 from __future__ import annotations
@@ -16,26 +18,32 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from benchmarks.questions import DISTRIBUTIONS, forget, randomly, standard, timed
-from clickhouse.connection import Warehouse
-from clickhouse.distributions import distribution
+from clickhouse import policies
+from clickhouse.connection import EMBEDDED_DATABASE, Warehouse
+from clickhouse.distributions import Bands, Heatmap, Histogram, distribution
 from clickhouse.migrate import open_current
 from clickhouse.query import Period, Question, ask, to_sql, values
 from clickhouse.roles import AccessSettings, CorrespondentSettings, PiSettings
 from clickhouse.rollups import refresh
 from clickhouse.scope import Scope
 from clickhouse.settings import Settings, load_settings
+from tests.guarded import guarded_server
+from tests.server import RunningServer
 
 MOST = 1.2  # of the time without a scope
 JITTER = 5.0  # ms that a median may be off
 TOKEN_GROUP = "labs"
 SLOW = 1500.0  # ms, above which three runs must do
 
-Asked = Callable[[Scope | None], object]
+Asked = Callable[[Warehouse, Scope | None], object]
+Asker = tuple[Warehouse, Scope | None]
 
 
 def roles(db: Warehouse) -> AccessSettings:
@@ -86,17 +94,21 @@ def more() -> dict[str, Question]:
 def asked(db: Warehouse, count: int) -> Iterator[tuple[str, Asked, str]]:
     """Give questions with a name and the tables that answer without a scope."""
     for name, each in (standard(values(db, "user", limit=1)[0]) | more()).items():
-        yield name, partial(_ask, db, each), " + ".join(to_sql(db, each)[2].tables)
+        yield name, partial(_ask, each), " + ".join(to_sql(db, each)[2].tables)
     for name, one in DISTRIBUTIONS.items():
-        yield name, lambda scope, one=one: distribution(db, replace(one, scope=scope)), ""
+        yield name, partial(_distribution, one), ""
     for number, each in enumerate(randomly(db, count), 1):
         words = f"{', '.join(each.metrics)} by {', '.join(each.dimensions) or 'nothing'}"
         tables = " + ".join(to_sql(db, each)[2].tables)
-        yield f"random {number}: {words}"[:70], partial(_ask, db, each), tables
+        yield f"random {number}: {words}"[:70], partial(_ask, each), tables
 
 
-def _ask(db: Warehouse, question: Question, scope: Scope | None) -> object:
+def _ask(question: Question, db: Warehouse, scope: Scope | None) -> object:
     return ask(db, replace(question, scope=scope))
+
+
+def _distribution(asked: Histogram | Bands | Heatmap, db: Warehouse, scope: Scope | None) -> object:
+    return distribution(db, replace(asked, scope=scope))
 
 
 @dataclass(frozen=True)
@@ -110,13 +122,12 @@ class Measured:
 
 
 def measured(
-    one: Asked, scopes: dict[str, Scope | None], runs: int, prepare: Callable[[], None]
+    one: Asked, everyone: dict[str, Asker], runs: int, prepare: Callable[[], None]
 ) -> dict[str, Measured]:
-    """Time a question for each role, "" being no scope, asked in turns."""
-    everyone: dict[str, Scope | None] = {"": None} | scopes
-    first = {role: timed(partial(one, scope), prepare) for role, scope in everyone.items()}
+    """Time a question for each role, "" being none, asked in turns."""
+    first = {role: timed(partial(one, *asker), prepare) for role, asker in everyone.items()}
     turns = [
-        {role: timed(partial(one, scope), prepare) for role, scope in everyone.items()}
+        {role: timed(partial(one, *asker), prepare) for role, asker in everyone.items()}
         for _ in range(3 if first[""].wall > SLOW else runs)
     ]
     return {
@@ -149,6 +160,27 @@ def _slow(took: dict[str, Measured]) -> list[str]:
     return [role for role, its in took.items() if (its.wall_ratio - MOST) * plain > JITTER]
 
 
+@contextmanager
+def bound(settings: Settings) -> Iterator[tuple[Warehouse, Warehouse]]:
+    """Open the embedded database by a server: as who sees all, and as who is bound by policies."""
+    data = Path(settings.database.removeprefix("chdb://"))
+
+    def conditions(server: RunningServer) -> dict[str, str]:
+        with open_current(at(server.url(EMBEDDED_DATABASE))) as db:
+            return policies.conditions(db)
+
+    def at(url: str) -> Settings:
+        return settings.model_copy(update={"database": url})
+
+    with (
+        TemporaryDirectory() as folder,
+        guarded_server(Path(folder), data, conditions) as server,
+        Warehouse(at(server.url(EMBEDDED_DATABASE))) as free,
+        Warehouse(at(server.url(EMBEDDED_DATABASE, "pychart_app"))) as of_app,
+    ):
+        yield free, of_app
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--config", type=Path, required=True)
@@ -157,29 +189,45 @@ def main() -> None:
     parser.add_argument("--first", action="store_true", help="each question as a new one")
     parser.add_argument("--rules", action="store_true", help=f"fail above {MOST}")
     parser.add_argument("--only", default="", help="questions with this in their name")
+    parser.add_argument("--server", action="store_true", help="bound by row policies of a server")
     options = parser.parse_args()
-    slow: list[str] = []
     settings = load_settings(options.config)
     with open_current(settings) as db:
         access = roles(db)
     with Warehouse(settings_with(settings, access)) as db:
-        scopes, prepare = scopes_of(db, access), partial(forget, db, options.first)
-        _ask(db, Question(("jobs",)), scopes["by token"])  # then the next refresh knows him
+        scopes = scopes_of(db, access)
+        _ask(Question(("jobs",)), db, scopes["by token"])  # then the next refresh knows him
         print(f"refreshed {refresh(db)}")
-        print(f"{'question':70} {'no scope':>17} " + " ".join(f"{role:>20}" for role in scopes))
-        for name, one, tables in asked(db, options.random):
-            if options.only not in name:
-                continue
-            took = measured(one, scopes, options.runs, prepare)
-            print(f"{name:70} {_line(took)} {tables}", flush=True)
-            if _slow(took):
-                again = measured(one, scopes, options.runs, prepare)
-                print(f"{'once more':70} {_line(again)}", flush=True)
-                both = {*_slow(took)} & {*_slow(again)}
-                slow += [f"{name}: {role} {again[role].wall_ratio:.2f}" for role in sorted(both)]
+        if not options.server:
+            slow = measure((db, db), scopes, options)
+    if options.server:
+        with bound(settings_with(settings, access)) as both:
+            slow = measure(both, scopes, options)
     print("\n".join(slow) or f"none takes more than {MOST} times as long")
     if slow and options.rules:
         raise SystemExit(1)
+
+
+def measure(
+    both: tuple[Warehouse, Warehouse], scopes: dict[str, Scope | None], options: argparse.Namespace
+) -> list[str]:
+    """Print what each question takes; gives which take too long, and for whom."""
+    free, of_app = both
+    everyone: dict[str, Asker] = {"": (free, None)}
+    everyone |= {role: (of_app, scope) for role, scope in scopes.items()}
+    prepare, slow = partial(forget, free, options.first), []
+    print(f"{'question':70} {'no scope':>17} " + " ".join(f"{role:>20}" for role in scopes))
+    for name, one, tables in asked(free, options.random):
+        if options.only not in name:
+            continue
+        took = measured(one, everyone, options.runs, prepare)
+        print(f"{name:70} {_line(took)} {tables}", flush=True)
+        if _slow(took):
+            again = measured(one, everyone, options.runs, prepare)
+            print(f"{'once more':70} {_line(again)}", flush=True)
+            both_times = {*_slow(took)} & {*_slow(again)}
+            slow += [f"{name}: {role} {again[role].wall_ratio:.2f}" for role in sorted(both_times)]
+    return slow
 
 
 if __name__ == "__main__":

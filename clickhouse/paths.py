@@ -258,9 +258,10 @@ def _rows_of(
             sql = of_cube(derived, source.whole, columns, [known, *kept], absent)
             found.append((source.whole.name, sql))
         if cells.days and source.days:
-            known = _of_builds(coverage, cells.built, parameters)
-            between = _days_between(cells.days, parameters)
-            sql = of_cube(derived, source.days, columns, [known, between, *kept], absent)
+            kept.insert(0, _of_builds(coverage, cells.built, parameters))
+            if not all(map(_is_month, cells.days)):
+                kept.insert(1, _days_between(cells.days, parameters))
+            sql = of_cube(derived, source.days, columns, kept, absent)
             found.append((source.days.name, sql))
     if lines or not found:
         spans = list(united(lines)) or [(NO_DAY, NO_DAY)]
@@ -310,9 +311,17 @@ def _lines_sql(
     return of_near_lines(derived, columns, conditions, near, absent)
 
 
+def _is_month(days: Days) -> bool:
+    """Tell whether they are all days of a month, which its build says already."""
+    first, end = days
+    return first.day == 1 and end == next_month(first)
+
+
 def _days_between(spans: Iterable[Days], parameters: dict[str, Any]) -> str:
+    """Limit the days; looking for them in the index would take longer than reading the months."""
+    day = "identity(day)"
     return " OR ".join(
-        f"day >= {_bound(start, parameters)} AND day < {_bound(end, parameters)}"
+        f"{day} >= {_bound(start, parameters)} AND {day} < {_bound(end, parameters)}"
         for start, end in united(spans)
     )
 

@@ -17,6 +17,7 @@ from clickhouse.clustered import on_every_server
 from clickhouse.connection import EMBEDDED_DATABASE, Warehouse
 from clickhouse.coverage import look
 from clickhouse.errors import WarehouseError, WarehouseUnreachable
+from clickhouse.filtering import MENDED
 from clickhouse.measures import NEAR, TABLES
 from clickhouse.rowset import LITERAL, words
 from clickhouse.scope import EVERYTHING, NUMBER, Scope, key_of, refuse_public
@@ -32,6 +33,8 @@ PUBLIC = ("rollup_months",)
 FILTER_FIRST = {"optimize_move_to_prewhere": 0, "optimize_move_to_prewhere_if_final": 0}
 _COMMENT = "getSetting('log_comment')"
 _EVERYTHING = f"{_COMMENT} = '{EVERYTHING}'"
+_CAN_BE_MENDED = f"multiSearchAnyCaseInsensitive({_COMMENT}, ['{MENDED}', '\\\\ufffd'])"
+_UNKNOWN = "toUInt64(-1)"  # no metagroup has this number, and 0 is that of lines in none
 
 
 def filters(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
@@ -118,30 +121,37 @@ def _refuse_lack(down: Iterable[str]) -> None:
 
 
 def conditions(warehouse: Warehouse) -> dict[str, str]:
-    """Write for each table the condition of its policy, by what a query says it is for."""
+    """Write for each table the condition of its policy, by what a query says it is for.
+
+    What it says is constant: the engine leaves out the kinds that are not named, and with them the
+    columns. Analysing a condition takes ms of each question, so it is short. A question within a
+    scope has found its rows by an index, which `identity` does not ask once more.
+    """
     derived, numbers = dict(look(warehouse).derived), _numbers(warehouse)
-    found = {"accounting": " OR ".join([_EVERYTHING, *_seen(derived, numbers, {"time"})])}
+    found = {"accounting": [*_seen(derived, numbers, {"time"})]}
     for cube in TABLES:
         own = f"scope > 0 AND scope = JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64')"
-        seen = [own] * cube.scoped
-        if cube.names_people:
-            seen += _seen(derived, numbers, set())
-        found[cube.name] = " OR ".join([_EVERYTHING, *seen])
-    return found | dict.fromkeys(NOBODYS, _EVERYTHING)
+        of_people = _seen(derived, numbers, set()) if cube.names_people else ()
+        found[cube.name] = [*[own] * cube.scoped, *of_people]
+    return {
+        table: f"{_EVERYTHING} OR identity({' OR '.join(seen) or '0'})"
+        for table, seen in (found | dict.fromkeys(NOBODYS, [])).items()
+    }
 
 
 def _seen(derived: Mapping[str, str], numbers: Mapping[str, int], has: set[str]) -> Iterator[str]:
     for kind, column in NAMED.items():
-        yield f"has({_said(kind)}, toValidUTF8({column}))"
+        yield f"notEmpty({_said(kind)}) AND {column} IN {_said(kind)}"
+    mended = (f"toValidUTF8({column}) IN {_said(kind)}" for kind, column in NAMED.items())
+    yield f"{_CAN_BE_MENDED} AND ({' OR '.join(mended)})"
     if not numbers or "metagroup_ids" not in derived:
         return
     ids = derived["metagroup_ids"]
     if "time" in words([ids]) - has:
         ids = _replaced(ids, "time", f"({derived['time']})")
-    known = f"{_array(numbers)}, CAST({[*numbers.values()]}, 'Array(UInt64)'), toUInt64(0)"
-    wanted = f"arrayFilter(id -> id > 0, arrayMap(name -> transform(name, {known}), {{said}}))"
     said = _said("metagroup")
-    yield f"notEmpty({said}) AND hasAny({ids}, {wanted.replace('{said}', said)})"
+    known = f"{_array(numbers)}, CAST({[*numbers.values()]}, 'Array(UInt64)'), {_UNKNOWN}"
+    yield f"notEmpty({said}) AND hasAny({ids}, arrayMap(name -> transform(name, {known}), {said}))"
 
 
 def _said(kind: str) -> str:

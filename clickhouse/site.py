@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import reduce
 from zoneinfo import ZoneInfo
 
 from clickhouse import codes
@@ -245,14 +246,20 @@ def _words(settings: Settings) -> list[str]:
     """Write the words of a line: 64 metagroups each, and bit 0 of the first one for none."""
     count = 1 + len(settings.metagroups) // WORD_BITS
     words = [
-        f"bitOr({_bits(settings, number, 'user')}, {_bits(settings, number, 'group')})"
+        _bit_or(_bits(settings, number, "user") + _bits(settings, number, "group"))
         for number in range(count)
     ]
+    if count == 1:
+        return [f"greatest({words[0]}, toUInt64(1))"]
     none = " AND ".join(f"{word} = 0" for word in words)
     return [f"({words[0]} + ({none}))", *words[1:]]
 
 
-def _bits(settings: Settings, word: int, kind: str, share: float | None = None) -> str:
+def _bit_or(parts: Sequence[str]) -> str:
+    return reduce(lambda some, part: f"bitOr({some}, {part})", parts or ["toUInt64(0)"])
+
+
+def _bits(settings: Settings, word: int, kind: str, share: float | None = None) -> list[str]:
     """Write the bits that a line has by its user or its group, of any share or of one."""
     bits: dict[Guard, dict[str, int]] = {}
     for number, _, member in _entries(settings):
@@ -260,17 +267,20 @@ def _bits(settings: Settings, word: int, kind: str, share: float | None = None) 
             names = bits.setdefault((member.clusters, member.since, member.until), {})
             names[member.name] = names.get(member.name, 0) | 1 << number % WORD_BITS
     column = "owner" if kind == "user" else "`group`"
-    sql = "toUInt64(0)"
-    for guard, names in bits.items():
-        values = f"CAST({_array(names.values())}, 'Array(UInt64)')"
-        found = f"transform({column}, {_texts(names)}, {values}, toUInt64(0))"
-        sql = f"bitOr({sql}, {_guarded(settings, guard, found)})"
-    return sql
+    return [
+        _guarded(
+            settings,
+            guard,
+            f"transform({column}, {_texts(names)},"
+            f" CAST({_array(names.values())}, 'Array(UInt64)'), toUInt64(0))",
+        )
+        for guard, names in bits.items()
+    ]
 
 
 def _share(settings: Settings, word: int) -> str:
     cases = [
-        f"bitTest({_bits(settings, word, kind, share)}, bit), toFloat64({share})"
+        f"bitTest({_bit_or(_bits(settings, word, kind, share))}, bit), toFloat64({share})"
         for kind in ("user", "group")
         for share in sorted(
             {

@@ -11,7 +11,6 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from xml.sax.saxutils import escape
 
 import jsonschema
 import pytest
@@ -33,6 +32,7 @@ from pychart.verify import print_verified
 from tests import helpers
 from tests import server as servers
 from tests.conftest import missing, require
+from tests.guarded import row_filters
 
 ROOT = Path(__file__).parent.parent
 UNITS = sorted((ROOT / "ingest" / "systemd").glob("*.service"))
@@ -489,12 +489,8 @@ def test_analyst_cannot_say_for_whom_a_question_is(users: Users) -> None:
     """The policies are in a file here: this server has no other place for them."""
     with Warehouse(users.settings("admin")) as owner:
         conditions = policies.conditions(owner)
-    filters = "".join(
-        f"<{table}><filter>{escape(condition)}</filter></{table}>"
-        for table, condition in conditions.items()
-    )
     bound = "".join(
-        f"<pychart_{user}><databases><pychart>{filters}</pychart></databases></pychart_{user}>"
+        f"<pychart_{user}>{row_filters(conditions)}</pychart_{user}>"
         for user in ("ingest", "app", "analyst")
     )
     assert users.server.config_file

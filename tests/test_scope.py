@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import date, datetime
-from html import escape
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,6 +35,7 @@ from ingest.loader import load_file
 from pychart import demo
 from tests import helpers, server
 from tests.conftest import missing
+from tests.guarded import guarded_server
 
 ALL = Period()
 # alice, bruno, … of the live cell; the others are of the demo
@@ -511,61 +511,25 @@ def test_an_error_tells_nothing_of_hidden_rows(db: Warehouse, reader: Reader) ->
 
 # --- row policies of a server -------------------------------------------------------------------
 
-CONFIG = """<clickhouse>
-  <users_config>{folder}/users.xml</users_config>
-  <access_control_improvements>
-    <users_without_row_policies_can_read_rows>true</users_without_row_policies_can_read_rows>
-  </access_control_improvements>
-</clickhouse>"""
-USERS = """<clickhouse>
-  <profiles>
-    <default/>
-    <app><readonly>2</readonly></app>
-    <of_alice>
-      <profile>app</profile>
-      <log_comment>{alice}</log_comment>
-      <constraints><log_comment><const/></log_comment></constraints>
-    </of_alice>
-  </profiles>
-  <quotas><default/></quotas>
-  <users>
-    <default>{user}<profile>default</profile><access_management>1</access_management></default>
-    <pychart_app>{user}<profile>app</profile><databases>{rows}</databases></pychart_app>
-    <alice>{user}<profile>of_alice</profile><databases>{rows}</databases></alice>
-  </users>
-</clickhouse>"""
-USER = "<password/><networks><ip>127.0.0.1</ip></networks><quota>default</quota>"
 NO_STORAGE, READONLY_SETTING = 514, 452
-ALICE = Scope(users=("alice",))
-
-
-def write_users(folder: Path, conditions: dict[str, str]) -> None:
-    rows = "".join(
-        f"<{table}><filter>{escape(condition, quote=False)}</filter></{table}>"
-        for table, condition in conditions.items()
-    )
-    alice = settings_of(ALICE)["log_comment"]
-    text = USERS.format(user=USER, rows=f"<pychart>{rows}</pychart>", alice=alice)
-    (folder / "users.xml").write_text(text)
 
 
 @pytest.fixture(scope="module")
 def guarded(
     tmp_path_factory: pytest.TempPathFactory, lines: Path
 ) -> Iterator[server.RunningServer]:
-    """A server with our conditions as its users' row filters: this build stores no policies."""
+    """A server whose users see what our row policies let them see."""
     folder = tmp_path_factory.mktemp("guarded")
-    (folder / "config.xml").write_text(CONFIG.format(folder=folder))
-    write_users(folder, {})
+
+    def fill(running: server.RunningServer) -> dict[str, str]:
+        with filled(running.url("pychart"), lines) as opened:
+            return policies.conditions(opened)
+
     try:
-        running = server.start(folder / "data", config_file=folder / "config.xml")
+        with guarded_server(folder, folder / "data", fill) as running:
+            yield running
     except server.ServerUnavailable as error:
         missing(str(error))
-    with running:
-        with filled(running.url("pychart"), lines) as opened:
-            write_users(folder, policies.conditions(opened))
-        running.restart()
-        yield running
 
 
 def test_a_server_shows_rows_to_nobody_in_particular(guarded: server.RunningServer) -> None:

@@ -34,7 +34,7 @@ from clickhouse.roles import AccessSettings, CorrespondentSettings, PiSettings
 from clickhouse.rollups import refresh
 from clickhouse.scope import Scope
 from clickhouse.settings import Settings, load_settings
-from tests.guarded import guarded_server
+from tests.policed import policed_server
 from tests.server import RunningServer
 
 MOST = 1.2  # of the time without a scope
@@ -174,7 +174,7 @@ def bound(settings: Settings) -> Iterator[tuple[Warehouse, Warehouse]]:
 
     with (
         TemporaryDirectory() as folder,
-        guarded_server(Path(folder), data, conditions) as server,
+        policed_server(Path(folder), data, conditions) as server,
         Warehouse(at(server.url(EMBEDDED_DATABASE))) as free,
         Warehouse(at(server.url(EMBEDDED_DATABASE, "pychart_app"))) as of_app,
     ):

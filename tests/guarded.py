@@ -1,74 +1,74 @@
-"""A server that shows its users rows as row policies would, by filters of its `users.xml`.
-
-The build that tests run on has no place to store policies; it applies both in the same way.
-"""
+"""The app with roles switched on, over the jobs of a few people, as a process of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from xml.sax.saxutils import escape
 
-from clickhouse.scope import Scope, settings_of
-from tests import server
+from ingest.loader import load_file
+from tests import helpers
 
-ALICE = Scope(users=("alice",))  # for whom the user `alice` of the server is
-DATABASE = "pychart"
-CONFIG = """<clickhouse>
-  <users_config>{folder}/users.xml</users_config>
-  <access_control_improvements>
-    <users_without_row_policies_can_read_rows>true</users_without_row_policies_can_read_rows>
-  </access_control_improvements>
-</clickhouse>"""
-USERS = """<clickhouse>
-  <profiles>
-    <default/>
-    <app><readonly>2</readonly></app>
-    <of_alice>
-      <profile>app</profile>
-      <log_comment>{alice}</log_comment>
-      <constraints><log_comment><const/></log_comment></constraints>
-    </of_alice>
-  </profiles>
-  <quotas><default/></quotas>
-  <users>
-    <default>{user}<profile>default</profile><access_management>1</access_management></default>
-    <pychart_app>{user}<profile>app</profile>{rows}</pychart_app>
-    <alice>{user}<profile>of_alice</profile>{rows}</alice>
-  </users>
-</clickhouse>"""
-USER = "<password/><networks><ip>127.0.0.1</ip></networks><quota>default</quota>"
+# Each of these has ten jobs, and a group, project and job names that nobody else has.
+PEOPLE = ("ann", "bob", "cid", "chief", "mallory")
+MARKS = {name: f"{name}zz" for name in PEOPLE}  # in the names of all that one has
+SETTINGS = """
+allowed_hosts = [{hosts}]
+database = "chdb://{folder}/db"
+state_directory = "{folder}"
+query_seconds = 3
+
+[access]
+method = "header"
+audit = "{folder}/audit.jsonl"
+{more}
+
+[access.admins]
+users = ["chiefzz"]
+
+[access.pis.annzz]
+users = ["bobzz"]
+"""
 
 
-def row_filters(conditions: Mapping[str, str]) -> str:
-    """Write what `clickhouse.policies.conditions` gives as a user's filters of rows."""
-    tables = "".join(
-        f"<{table}><filter>{escape(condition)}</filter></{table}>"
-        for table, condition in conditions.items()
-    )
-    return f"<databases><{DATABASE}>{tables}</{DATABASE}></databases>"
+def make_site(folder: Path, hosts: tuple[str, ...] = (), more: str = "") -> Path:
+    """Load the jobs of all into an embedded database; gives the settings file."""
+    lines = [
+        helpers.line(
+            owner=own, group=f"{own}-group", project=f"{own}-project", account=f"{own}-account",
+            department=f"{own}-dept", job_name=f"{own}-job{number}", category=f"-u {own}",
+            job_number=100 * i + number, hostname=f"node{i % 2}", qname="all.q",
+        )
+        for i, own in enumerate(MARKS.values(), 1)
+        for number in range(10)
+    ]  # fmt: skip
+    (folder / "accounting").write_bytes(b"\n".join(lines) + b"\nbroken mallory line of chiefzz\n")
+    with helpers.warehouse(f"chdb://{folder}/db") as opened:
+        load_file(opened, helpers.CLUSTER, folder / "accounting")
+    file = folder / "pychart.toml"
+    named = ", ".join(f'"{host}"' for host in hosts)
+    file.write_text(SETTINGS.format(folder=folder, hosts=named, more=more))
+    return file
 
 
 @contextmanager
-def guarded_server(
-    folder: Path, data: Path, conditions_of: Callable[[server.RunningServer], Mapping[str, str]]
-) -> Iterator[server.RunningServer]:
-    """Serve `data` to `default`, who sees all, and to `pychart_app` and `alice` by policies.
-
-    `conditions_of` fills the server where it has to, and gives the conditions. Configuration is
-    put into `folder`. Raises `server.ServerUnavailable` and `server.ServerFailed`.
-    """
-    config = folder / "config.xml"
-    config.write_text(CONFIG.format(folder=folder))
-    _write_users(folder, {})
-    with server.start(data, config_file=config) as running:
-        _write_users(folder, conditions_of(running))
-        running.restart()
-        yield running
-
-
-def _write_users(folder: Path, conditions: Mapping[str, str]) -> None:
-    alice = settings_of(ALICE)["log_comment"]
-    text = USERS.format(user=USER, rows=row_filters(conditions), alice=alice)
-    (folder / "users.xml").write_text(text)
+def running(settings: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run `pychart app`, wait until it is ready, and end it as a service manager would."""
+    command = [sys.executable, "-c", "from pychart.cli import main; main()"]
+    command += ["--config", str(settings), "app", *words]
+    log = settings.with_name("app.log")
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        try:
+            assert process.stdout
+            line = next((line for line in process.stdout if "ready" in line), "")
+            assert line, log.read_text()[-2000:]
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0, log.read_text()[-2000:]

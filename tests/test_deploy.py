@@ -32,7 +32,7 @@ from pychart.verify import print_verified
 from tests import helpers
 from tests import server as servers
 from tests.conftest import missing, require
-from tests.guarded import row_filters
+from tests.policed import row_filters
 
 ROOT = Path(__file__).parent.parent
 UNITS = sorted((ROOT / "ingest" / "systemd").glob("*.service"))

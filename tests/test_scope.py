@@ -35,7 +35,7 @@ from ingest.loader import load_file
 from pychart import demo
 from tests import helpers, server
 from tests.conftest import missing
-from tests.guarded import guarded_server
+from tests.policed import policed_server
 
 ALL = Period()
 # alice, bruno, … of the live cell; the others are of the demo
@@ -526,7 +526,7 @@ def guarded(
             return policies.conditions(opened)
 
     try:
-        with guarded_server(folder, folder / "data", fill) as running:
+        with policed_server(folder, folder / "data", fill) as running:
             yield running
     except server.ServerUnavailable as error:
         missing(str(error))

@@ -39,6 +39,15 @@ def own_main() -> Iterator[None]:
     sys.modules["__main__"] = before
 
 
+@pytest.fixture(autouse=True)
+def server_answers(request: pytest.FixtureRequest) -> None:
+    """Let no test fail because the server ended after another one."""
+    if "server" in request.fixturenames:
+        running = request.getfixturevalue("server")
+        if isinstance(running, servers.RunningServer):
+            running.revive()
+
+
 def missing(reason: str) -> NoReturn:
     """Skip the test that needs what is not here, or fail it where everything is required."""
     if os.environ.get("PYCHART_TEST_REQUIRE_ALL"):

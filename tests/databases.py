@@ -41,6 +41,7 @@ class Pool:
     @contextmanager
     def none_yet(self) -> Iterator[str]:
         """URL of a database that does not exist yet; it is dropped."""
+        self.server.revive()
         name = f"pychart_test_{os.getpid()}_{next(_numbers)}"
         yield self.server.url(name)
         self._drop(name)
@@ -48,6 +49,7 @@ class Pool:
     @contextmanager
     def migrated(self) -> Iterator[str]:
         """URL of an empty database with its tables; it is emptied, or dropped if it is another."""
+        self.server.revive()
         name = self.free.pop() if self.free else self._make()
         yield self.server.url(name)
         keeps_log = self.server.data_dir is None  # it would remember who has asked in this one

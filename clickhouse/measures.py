@@ -222,6 +222,7 @@ GRAINS = {
 }
 ROWS_PER_MARK = 256  # somebody's rows of a month are few, and those of values are long
 # Of a few rows that are looked for a whole block is read: twice as fast, for 4 % more on disk.
+UNALIGNED = " SETTINGS enable_unaligned_array_join = 1"  # quantities have more values or fewer
 SMALL_BLOCKS = ", min_compress_block_size = 8192, max_compress_block_size = 8192"
 PEOPLE_KEYS = ("owner", "group", "project")  # that scopes are made of
 
@@ -315,10 +316,14 @@ class Cube:
         )
 
     def joined_sql(self, columns: Collection[str]) -> str:
-        """Write what makes rows with these columns of the arrays of a row; '' if it has none."""
+        """Write what makes rows with these columns of the arrays of a row; '' if it has none.
+
+        Each row has a value of every quantity, with the weight 0 where another one has more.
+        """
         arrays = [f"{name}s AS {name}" for name in self.values_of_rows if name in columns]
         # LEFT: what has no value is a part of the answer too
-        return f" LEFT ARRAY JOIN {', '.join(arrays)}" if arrays else ""
+        joined = f" LEFT ARRAY JOIN {', '.join(arrays)}" if arrays else ""
+        return f"{joined}{UNALIGNED}" if arrays[2:] else joined
 
 
 # Questions take the first that has what they need: the smallest comes first.

@@ -68,6 +68,10 @@ class Need:
         conditions = (*self.conditions, *self.seen.conditions)
         return replace(self, conditions=conditions, seen=EVERYTHING)
 
+    def with_texts(self, texts: Iterable[str]) -> Need:
+        """Add what is taken besides."""
+        return replace(self, texts=tuple(dict.fromkeys((*self.texts, *texts))))
+
     def columns(self) -> list[str]:
         """List the columns that the rows must show."""
         return sorted(words(self.texts) & COLUMNS)
@@ -154,13 +158,12 @@ def choose(warehouse: Warehouse, need: Need) -> Path:
     """Take the smallest rollups that have what is needed, and lines where they are behind."""
     coverage = coverage_of(warehouse)
     derived = dict(coverage.derived)
-    parts = need.parts()
-    sources = [found for part in parts if (found := _sources(derived, part))]
-    if not coverage.origin or len(sources) < len(parts):
+    sources = [_sources(derived, part) for part in need.parts()]
+    if not coverage.origin or not all(sources):
         return from_lines(warehouse, need)
     if "node_spread" in need.of_everybody.behind(derived):
         coverage = doubting_attempts(warehouse, coverage)
-    return _union(warehouse, coverage, need, sources)
+    return _union(warehouse, coverage, need, _joined(sources))
 
 
 def has_rollups(warehouse: Warehouse, need: Need) -> bool:
@@ -193,6 +196,19 @@ def _source(derived: Derived, need: Need, *, scoped_only: bool = False) -> Sourc
         for some in (VALUE_CUBES if need.kind in QUANTITIES else CUBES, DAY_CUBES)
     )
     return Source(need, whole, days) if whole or days else None
+
+
+def _joined(parts: Iterable[list[Source]]) -> list[list[Source]]:
+    """Put parts together that the same rollups have, which are then read once."""
+    found: dict[tuple[tuple[Cube | None, Cube | None], ...], list[Source]] = {}
+    for sources in parts:
+        tables = tuple((each.whole, each.days) for each in sources)
+        before = found.get(tables, sources)
+        found[tables] = [
+            replace(each, need=each.need.with_texts(its.need.texts))
+            for each, its in zip(before, sources, strict=True)
+        ]
+    return [*found.values()]
 
 
 def from_lines(warehouse: Warehouse, need: Need) -> Path:

@@ -237,6 +237,10 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     assert tables(db, both) == ("cube_months", "queue_value_months")
     assert tables(db, replace(both, dimensions=("outcome",))) == ("lines",)
     check(db, both)
+    assert to_sql(db, both)[2].sql.count("queue_value_months") == 1  # of both quantities at once
+    waits = Question(("wait_median", "memory_p90", "wait_p99"), ("requested_time_from",))
+    assert tables(db, waits) == ("value_months", "request_value_months")
+    check(db, waits)
     month = Question(("jobs",), period=Period.parse("2018-01-10..2018-02"))
     assert tables(db, month) == ("total_months", "queue_days")
 

@@ -5,18 +5,20 @@
 
 The database must be loaded, and its settings have metagroups; the roles are put into the settings
 in memory, and the rollups brought up to date with them. Each run asks a question once for each
-role, in turns, so that whatever else the machine does meets all alike; with `--first` as if it were
-the first with its conditions, of which the engine remembers where they are met. Medians in
-milliseconds; the ratios are to the same question without a scope, in the same turn. With `--rules`
-it fails where one is above 1.2, by more than the 5 ms that a turn may be off, and so it is when
-measured once more. With `--server` the server that tests run on serves the embedded database, and
-all roles are bound by its row policies, an admin too; CPU time is this process's, without it.
+role, in turns that begin with another one each time, so that whatever else the machine does meets
+all alike; with `--first` as if it were the first with its conditions, of which the engine remembers
+where they are met. Medians in milliseconds; the ratios are to the same question without a scope, in
+the same turn. With `--rules` it fails where one is above 1.2, by more than the 5 ms that a turn may
+be off, and so it is when measured once more. With `--server` the server that tests run on serves
+the embedded database, and all roles are bound by its row policies, an admin too; CPU time is this
+process's, without it.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -126,10 +128,10 @@ def measured(
 ) -> dict[str, Measured]:
     """Time a question for each role, "" being none, asked in turns."""
     first = {role: timed(partial(one, *asker), prepare) for role, asker in everyone.items()}
-    turns = [
-        {role: timed(partial(one, *asker), prepare) for role, asker in everyone.items()}
-        for _ in range(3 if first[""].wall > SLOW else runs)
-    ]
+    turns, order = [], deque(everyone)
+    for _ in range(3 if first[""].wall > SLOW else runs):
+        turns.append({role: timed(partial(one, *everyone[role]), prepare) for role in order})
+        order.rotate()
     return {
         role: Measured(
             statistics.median(turn[role].wall for turn in turns),

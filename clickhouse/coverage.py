@@ -106,6 +106,13 @@ class Coverage:
     servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
     _stale: dict[date, list[Days]] = field(default_factory=dict)
 
+    def midnight(self) -> str:
+        """Write when a `day` begins in the time zone of a row's cluster."""
+        try:
+            return dict(self.derived)["time"]
+        except KeyError:
+            raise WarehouseError("no day has a time zone before `pychart migrate`") from None
+
     def months(self) -> list[date]:
         """List the months in which there may be a line, each by its first day."""
         found: set[date] = set()

@@ -19,8 +19,9 @@ from clickhouse.coverage import look
 from clickhouse.errors import WarehouseError, WarehouseUnreachable
 from clickhouse.filtering import MENDED
 from clickhouse.measures import NEAR, TABLES
-from clickhouse.rowset import LITERAL, words
-from clickhouse.scope import EVERYTHING, NUMBER, Scope, key_of, refuse_public
+from clickhouse.members import Span, all_members, members_of
+from clickhouse.rowset import LITERAL
+from clickhouse.scope import EVERYTHING, KINDS, NUMBER, Scope, key_of, refuse_public
 from clickhouse.shards import SUFFIX
 
 POLICY = "pychart_scope"
@@ -31,10 +32,11 @@ NOBODYS = ("rejected_lines", "batches", NEAR.name)
 PUBLIC = ("rollup_months",)
 # A condition that came first would be asked of rows that are not to be seen, and tell by an error.
 FILTER_FIRST = {"optimize_move_to_prewhere": 0, "optimize_move_to_prewhere_if_final": 0}
-_COMMENT = "getSetting('log_comment')"
-_EVERYTHING = f"{_COMMENT} = '{EVERYTHING}'"
+_COMMENT = "pychart_said"
+_EVERYTHING = f"(getSetting('log_comment') AS {_COMMENT}) = '{EVERYTHING}'"
 _CAN_BE_MENDED = f"multiSearchAnyCaseInsensitive({_COMMENT}, ['{MENDED}', '\\\\ufffd'])"
-_UNKNOWN = "toUInt64(-1)"  # no metagroup has this number, and 0 is that of lines in none
+_NONE = "'\\0'"  # no metagroup has this name
+Members = Mapping[Span, Iterable[tuple[str, str]]]
 
 
 def filters(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
@@ -70,21 +72,32 @@ def _databases(warehouse: Warehouse) -> tuple[str, ...]:
 
 def _condition(warehouse: Warehouse, scope: Scope) -> str:
     """Write what a line must meet, as literals: a setting takes no parameters."""
-    derived = dict(look(warehouse).derived)
-    found = []
-    for kind, names in scope.by_dimension().items():
-        if kind in NAMED:
-            found.append(f"toValidUTF8({NAMED[kind]}) IN {_array(names)}")
-        elif "metagroup_ids" in derived:
-            numbers = [number for name, number in _numbers(warehouse).items() if name in names]
-            found.append(f"hasAny({derived['metagroup_ids']}, CAST({numbers}, 'Array(UInt64)'))")
+    named = scope.by_dimension()
+    found = [
+        f"toValidUTF8({NAMED[kind]}) IN {_array(names)}"
+        for kind, names in named.items()
+        if kind in NAMED
+    ]
+    if metagroups := named.get("metagroup"):
+        midnight = look(warehouse).midnight()
+        for span, names in members_of(warehouse, metagroups).items():
+            found.append(_while_so(span, f"{NAMED[span.kind]} IN {_array(names)}", midnight))
     return f"({' OR '.join(found) or '0'})"
 
 
-def _numbers(warehouse: Warehouse) -> dict[str, int]:
-    """Give the number of each metagroup."""
-    found = warehouse.rows("SELECT metagroup, number FROM metagroup_numbers WHERE number > 0")
-    return {str(name): int(number) for name, number in found}
+def _while_so(span: Span, are: str, midnight: str) -> str:
+    """Write that a row is of one of these members on their clusters and days.
+
+    It is a line, which has a time, or without `midnight` a rollup's, which has a day.
+    """
+    found = [are]
+    if span.cluster:
+        found.append(f"cluster = {_literal(span.cluster)}")
+    for sign, day in span.limits:
+        its = f"toDate('{day}')"
+        begins = f"toUInt32(time) {sign} {_replaced(midnight, 'day', its)}"
+        found.append(begins if midnight else f"day {sign} {its}")
+    return f"({' AND '.join(found)})"
 
 
 def _membership(scope: Scope) -> str:
@@ -124,14 +137,16 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     """Write for each table the condition of its policy, by what a query says it is for.
 
     What it says is constant: the engine leaves out the kinds that are not named, and with them the
-    columns. Analysing a condition takes ms of each question, so it is short. A question within a
-    scope has found its rows by an index, which `identity` does not ask once more.
+    columns. Analysing a condition takes each question 0.1 ms per function and more per lambda, so
+    there are few, and none twice: they have aliases. A question within a scope has found its rows
+    by an index, which `identity` does not ask once more.
     """
-    derived, numbers = dict(look(warehouse).derived), _numbers(warehouse)
-    found = {"accounting": [*_seen(derived, numbers, {"time"})]}
+    members = all_members(warehouse)
+    found = {"accounting": [*_seen(members, look(warehouse).midnight())]}
     for cube in TABLES:
-        own = f"scope > 0 AND scope = JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64')"
-        of_people = _seen(derived, numbers, set()) if cube.names_people else ()
+        number = f"JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64') AS {NUMBER}"
+        own = f"({number}) > 0 AND scope = {NUMBER}"
+        of_people = _seen(members, "") if cube.names_people else ()
         found[cube.name] = [*[own] * cube.scoped, *of_people]
     return {
         table: f"{_EVERYTHING} OR identity({' OR '.join(seen) or '0'})"
@@ -139,23 +154,34 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     }
 
 
-def _seen(derived: Mapping[str, str], numbers: Mapping[str, int], has: set[str]) -> Iterator[str]:
+def _seen(members: Members, midnight: str) -> Iterator[str]:
+    said = {kind: key_of(kind) for kind in KINDS}
     for kind, column in NAMED.items():
-        yield f"notEmpty({_said(kind)}) AND {column} IN {_said(kind)}"
-    mended = (f"toValidUTF8({column}) IN {_said(kind)}" for kind, column in NAMED.items())
+        yield f"notEmpty({_said(kind)}) AND {column} IN {said[kind]}"
+    mended = (f"toValidUTF8({column}) IN {said[kind]}" for kind, column in NAMED.items())
     yield f"{_CAN_BE_MENDED} AND ({' OR '.join(mended)})"
-    if not numbers or "metagroup_ids" not in derived:
-        return
-    ids = derived["metagroup_ids"]
-    if "time" in words([ids]) - has:
-        ids = _replaced(ids, "time", f"({derived['time']})")
-    said = _said("metagroup")
-    known = f"{_array(numbers)}, CAST({[*numbers.values()]}, 'Array(UInt64)'), {_UNKNOWN}"
-    yield f"notEmpty({said}) AND hasAny({ids}, arrayMap(name -> transform(name, {known}), {said}))"
+    are = [
+        _while_so(span, f"{each} IN {said['metagroup']}", midnight)
+        for span, pairs in members.items()
+        for each in _metagroups_of(NAMED[span.kind], pairs)
+    ]
+    if are:
+        yield f"notEmpty({_said('metagroup')}) AND ({' OR '.join(are)})"
 
 
 def _said(kind: str) -> str:
-    return f"JSONExtract({_COMMENT}, '{key_of(kind)}', 'Array(String)')"
+    key = key_of(kind)
+    return f"(JSONExtract({_COMMENT}, '{key}', 'Array(String)') AS {key})"
+
+
+def _metagroups_of(column: str, members: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Write the metagroup that a name has in each of as many columns as one name has of them."""
+    found: dict[str, list[str]] = {}
+    for name, metagroup in members:
+        found.setdefault(name, []).append(metagroup)
+    for number in range(max(map(len, found.values()))):
+        its = {name: each[number] for name, each in found.items() if each[number:]}
+        yield f"transform({column}, [{_literals(its)}], [{_literals(its.values())}], {_NONE})"
 
 
 def _replaced(sql: str, word: str, by: str) -> str:
@@ -168,7 +194,11 @@ def _replaced(sql: str, word: str, by: str) -> str:
 
 
 def _array(names: Iterable[str]) -> str:
-    return f"CAST([{', '.join(map(_literal, names))}], 'Array(String)')"
+    return f"CAST([{_literals(names)}], 'Array(String)')"
+
+
+def _literals(texts: Iterable[str]) -> str:
+    return ", ".join(map(_literal, texts))
 
 
 def _literal(text: str) -> str:

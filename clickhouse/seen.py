@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 from clickhouse import askers
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.filtering import bind, bind_values, can_be_mended, has_sql, key_sql
+from clickhouse.members import Members, Span, members_of
 from clickhouse.question import Filter
 from clickhouse.scope import Scope, settings_of
-from clickhouse.settings import FIRST_DAY as ALWAYS
-from clickhouse.settings import NO_END
-
-MEMBERS_SECONDS = 1.0  # for which the members of metagroups are kept: a page asks ten questions
-MOST_KNOWN = 1000
-Members = Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -59,12 +53,12 @@ def of_scope(
         for kind, names in named.by_dimension().items()
         if kind != "metagroup"
     ]
-    if spread and any(_is_dated(row) for row in apart):
+    if spread and any(span.is_dated for span in apart):
         # a day is here one on which it ran, and the day of the end decides
         values = bind_values(named.metagroups, "metagroup", parameters)
         seen.append(has_sql(Filter("metagroup", named.metagroups), values))
     else:
-        seen += [_of_members(row, parameters) for row in apart]
+        seen += [_of_members(span, names, parameters) for span, names in apart.items()]
     is_found = any(each.dimension == "user" and not each.exclude for each in filters)
     condition = f"{'identity' * is_found}({' OR '.join(seen)})" if seen else "0"
     return Seen((condition,), _number(named, apart))
@@ -72,12 +66,12 @@ def of_scope(
 
 def _number(named: Scope, apart: Members) -> int:
     """Tell a scope from others, by what its conditions are made of."""
-    if not all(day.endswith("-01") or day == str(NO_END) for row in apart for day in row[2:4]):
+    if any(day.day != 1 for span in apart for _, day in span.limits):
         return 0
     names = {
         kind: sorted({*each}) for kind, each in named.by_dimension().items() if kind != "metagroup"
     }
-    said = [names, sorted([*row[:4], sorted(row[4])] for row in apart)]
+    said = [names, [[*map(str, astuple(span)), *members] for span, members in apart.items()]]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).digest()
     return int.from_bytes(digest[:7]) or 1  # JSON and SQL agree on numbers as long as this
 
@@ -88,45 +82,21 @@ def _with_members(warehouse: Warehouse, scope: Scope) -> tuple[Scope, Members]:
     Gives those apart who are so for a time, or on some clusters.
     """
     names = scope.by_dimension().get("metagroup", ())
-    rows = _members(warehouse, names) if names else []
-    apart = [row for row in rows if row[1] or _is_dated(row)]
-    found = {
-        kind: tuple(name for row in rows if row not in apart and row[0] == kind for name in row[4])
-        for kind in ("user", "group")
-    }
-    users, groups = scope.users + found["user"], scope.groups + found["group"]
-    kept = names if apart else ()
-    return replace(scope, users=users, groups=groups, metagroups=kept), apart
-
-
-def _is_dated(row: Sequence[Any]) -> bool:
-    _, _, since, until, _ = row
-    return (since, until) != (str(ALWAYS), str(NO_END))
+    members = members_of(warehouse, names) if names else {}
+    users, groups = (members.get(Span(kind, ""), []) for kind in ("user", "group"))
+    apart = {span: its for span, its in members.items() if span.is_apart}
+    return replace(
+        scope,
+        users=(*scope.users, *users),
+        groups=(*scope.groups, *groups),
+        metagroups=names if apart else (),
+    ), apart
 
 
 def _is_named(dimension: str, names: tuple[str, ...], parameters: dict[str, Any]) -> str:
     """Write the condition of a filter, faster where no name can be one that is mended."""
     column = key_sql(dimension) if can_be_mended(names) else DIMENSIONS[dimension].sql
     return f"{column} IN {bind_values(names, dimension, parameters)}"
-
-
-_known: dict[tuple[str, tuple[str, ...]], tuple[float, Members]] = {}
-
-
-def _members(warehouse: Warehouse, names: tuple[str, ...]) -> Members:
-    """List members by kind, cluster and days, as they were less than a second ago."""
-    key, now = (warehouse.settings.database, names), time.monotonic()
-    if (found := _known.get(key)) and now - found[0] < MEMBERS_SECONDS:
-        return found[1]
-    sql = (
-        "SELECT kind, cluster, toString(since), toString(until), groupUniqArray(member)"
-        " FROM metagroups WHERE metagroup IN {names:Array(String)} GROUP BY ALL ORDER BY ALL"
-    )
-    rows = warehouse.rows(sql, {"names": [*names]})
-    if len(_known) >= MOST_KNOWN:
-        _known.clear()
-    _known[key] = now, rows
-    return rows
 
 
 def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
@@ -144,16 +114,14 @@ def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
     return settings_of(named, _number(named, apart))
 
 
-def _of_members(row: Sequence[Any], parameters: dict[str, Any]) -> str:
+def _of_members(span: Span, names: list[str], parameters: dict[str, Any]) -> str:
     """Write the condition of members that are so on the same clusters and days."""
-    kind, cluster, since, until, names = row
-    column = "owner" if kind == "user" else "`group`"
-    conditions = [f"{column} IN {bind([*names], 'Array(String)', parameters)}"]
-    if cluster:
-        conditions.append(f"cluster = {bind(cluster, 'String', parameters)}")
-    for sign, day, limit in ((">=", since, ALWAYS), ("<", until, NO_END)):
-        if day != str(limit):
-            # months will do where a membership begins and ends with one
-            own = "toStartOfMonth(day)" if day.endswith("-01") else "day"
-            conditions.append(f"{own} {sign} {bind(day, 'Date', parameters)}")
+    column = "owner" if span.kind == "user" else "`group`"
+    conditions = [f"{column} IN {bind(names, 'Array(String)', parameters)}"]
+    if span.cluster:
+        conditions.append(f"cluster = {bind(span.cluster, 'String', parameters)}")
+    for sign, day in span.limits:
+        # months will do where a membership begins and ends with one
+        own = "toStartOfMonth(day)" if day.day == 1 else "day"
+        conditions.append(f"{own} {sign} {bind(day, 'Date', parameters)}")
     return f"({' AND '.join(conditions)})"

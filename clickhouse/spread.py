@@ -5,13 +5,11 @@ The parts of a line add up to its wall time, since they meet at the same midnigh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import DAY, coverage_of, day_of, seconds
-from clickhouse.errors import WarehouseError
+from clickhouse.coverage import DAY, Coverage, coverage_of, day_of, seconds
 from clickhouse.paths import NO_DAY, Need, Path, from_lines
 from clickhouse.rowset import words
 
@@ -26,14 +24,12 @@ RAN = "is_executed AND wall_seconds IS NOT NULL"
 
 def spread_lines(warehouse: Warehouse, need: Need) -> Path:
     """Take a row for each day on which a line ran in the period, with its wall and core seconds."""
-    need, derived = need.of_everybody, dict(coverage_of(warehouse).derived)
-    if "time" not in derived:
-        raise WarehouseError("wall time cannot be spread before `pychart migrate`")
+    need, coverage = need.of_everybody, coverage_of(warehouse)
     of_days = [each for each in need.conditions if words([each]) & OF_DAY]
     of_lines = [each for each in need.conditions if each not in of_days]
     kept = {*need.columns()} - OF_DAY - PARTED
     lines = from_lines(warehouse, _ran(warehouse, need, kept, of_lines))
-    sql = _spread_sql(lines.sql, derived, sorted(kept), of_days)
+    sql = _spread_sql(lines.sql, coverage, sorted(kept), of_days)
     ends = {"spread_first": need.start, "spread_last": need.end - DAY}
     return replace(lines, sql=sql, parameters=lines.parameters | ends)
 
@@ -57,9 +53,7 @@ def _last_end(warehouse: Warehouse, day: date) -> date:
     return max(day, day_of(last)) + 2 * DAY
 
 
-def _spread_sql(
-    lines: str, derived: Mapping[str, str], kept: list[str], conditions: list[str]
-) -> str:
+def _spread_sql(lines: str, coverage: Coverage, kept: list[str], conditions: list[str]) -> str:
     """Write the rows: of each line its days, and of each day what it ran on it.
 
     Where clocks go back over midnight, an end can be on the day before the start.
@@ -68,7 +62,7 @@ def _spread_sql(
     first = "greatest(least(start_day, day), {spread_first:Date})"
     days = f"range(toUInt32(greatest(0, least(day, {{spread_last:Date}}) - {first} + 1)))"
     parts = (
-        f"WITH (cluster, day) -> {derived['time']} AS midnight,"
+        f"WITH (cluster, day) -> {coverage.midnight()} AS midnight,"
         " toUInt32(start_time) + start_us / 1e6 AS began,"
         " began + assumeNotNull(wall_seconds) AS ended"
         f" SELECT {columns}slots AS its_slots, ran_day,"
@@ -81,6 +75,6 @@ def _spread_sql(
     of_day = f"SELECT {columns}ran_day AS day, until - since AS run_time,"
     where = "".join(f" AND ({each})" for each in conditions)
     return (
-        f"SELECT *, {derived['academic_year_start']} AS academic_year_start"
+        f"SELECT *, {dict(coverage.derived)['academic_year_start']} AS academic_year_start"
         f" FROM ({of_day} run_time * its_slots AS core_time FROM ({parts})) WHERE 1{where}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError
+from clickhouse.members import Span, all_members, members_of
 from clickhouse.migrate import migrate, open_current
 from clickhouse.query import Filter, Question, ask, values
+from clickhouse.scope import Scope
 from clickhouse.settings import Settings, load_settings
 from tests.helpers import CLUSTER, column, line, load_bytes, pychart, warehouse
 
@@ -142,6 +145,41 @@ def test_the_view_metagroups_has_each_member(db: Warehouse) -> None:
         ("chemistry", "group", "evo", "2018-01-01", end, 0.5),
         ("chemistry", "user", "bob", begin, end, 0.25),
     ]
+
+
+def test_whose_lines_are_seen_does_not_depend_on_the_share(
+    database_url: str, tmp_path: Path
+) -> None:
+    """A membership that goes on, with another share or in another metagroup, ends on no day."""
+    labs: dict[str, Any] = {
+        "physics": {
+            "members": [
+                {"group": "evo", "until": "2018-01-01"},
+                {"group": "evo", "since": "2018-01-01", "share": 0.5},
+                {"group": "bio", "until": "2018-01-01"},
+                {"user": "cat", "until": "2018-01-01", "clusters": [CLUSTER]},
+            ]
+        },
+        "biology": {"members": [{"group": "bio", "since": "2017-06-01"}]},
+    }
+    with warehouse(database_url, clusters={CLUSTER: {}}, metagroups=labs) as db:
+        first = date(2018, 1, 1)
+        always = Span("group", "")
+        while_at_work = Span("user", CLUSTER, until=first)
+        assert members_of(db, ("physics", "biology")) == {
+            always: ["bio", "evo"],
+            while_at_work: ["cat"],
+        }
+        assert all_members(db) == {
+            Span("group", "", until=first): [("bio", "physics")],
+            always: [("evo", "physics")],
+            Span("group", "", since=date(2017, 6, 1)): [("bio", "biology")],
+            while_at_work: [("cat", "physics")],
+        }
+        load_bytes(db, tmp_path / "accounting", LINES)
+        scope = Scope(metagroups=("physics", "biology"))
+        found = answer(db, "jobs", by=("user",), scope=scope)
+        assert sorted(found) == [("ann", 1), ("bob", 2), ("cat", 1), ("dan", 2)]
 
 
 def test_a_metagroup_may_be_of_some_clusters_only(database_url: str, tmp_path: Path) -> None:

@@ -560,6 +560,18 @@ def test_a_server_shows_rows_to_nobody_in_particular(guarded: server.RunningServ
     for where in ("WHERE", "PREWHERE"):
         sql = f"count() FROM pychart.accounting {where} throwIf(owner != 'alice') = 0"
         assert count("alice", sql=sql) == own
+    # the aliases of a policy are its own, whatever a statement names so
+    for mine in (
+        f"'{EVERYTHING}' AS pychart_said",
+        "['bob'] AS pychart_users",
+        "['labs'] AS pychart_metagroups",
+    ):
+        for analyzer in (0, 1):
+            sql = f"uniqExact(owner) FROM pychart.accounting SETTINGS enable_analyzer = {analyzer}"
+            assert guarded.query(f"WITH {mine} SELECT {sql}", user="alice") == "1\n"
+            sql = f"countIf(owner != 'alice'), {mine} FROM pychart.accounting GROUP BY ALL"
+            sql += f" SETTINGS enable_analyzer = {analyzer}"
+            assert guarded.query(f"SELECT {sql}", user="alice").split("\t")[0] == "0"
     for sql in ("SELECT 1 SETTINGS log_comment = 'x'", "SET log_comment = 'x'"):
         with pytest.raises(server.QueryRefused) as error:
             guarded.query(sql, user="alice")

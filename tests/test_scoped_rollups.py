@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickhouse import askers, policies, rollups, seen
+from clickhouse import askers, members, policies, rollups
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.measures import TABLES
@@ -215,7 +215,7 @@ def test_an_edited_metagroup_is_another_scope(database_url: str, db: Warehouse) 
     before = of_scope(db, asked.scope, {}).number
     db.close()
     labs = METAGROUPS | {"lab": {"users": ["bob"], "groups": ["physics"]}}
-    seen._known.clear()  # what is looked up once a second
+    members._known.clear()  # what is looked up once a second
     with changed(database_url, metagroups=labs) as opened:
         for again in range(2):
             assert of_scope(opened, asked.scope, {}).number != before

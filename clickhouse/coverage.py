@@ -109,7 +109,7 @@ class Coverage:
     def midnight(self) -> str:
         """Write when a `day` begins in the time zone of a row's cluster."""
         try:
-            return dict(self.derived)["time"]
+            return dict(self.derived)["midnight"]
         except KeyError:
             raise WarehouseError("no day has a time zone before `pychart migrate`") from None
 

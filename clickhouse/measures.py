@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import reduce
 
 from clickhouse.codes import FLAGS
 
@@ -268,10 +269,9 @@ class Cube:
             and [*GRAINS].index(self.grain) <= [*GRAINS].index(other.grain)
         )
 
-    @property
-    def coarse(self) -> tuple[str, ...]:
-        """SQL over the day that is the same for all days that it does not tell apart."""
-        return GRAINS[self.grain][1]
+    def without_coarse(self, sql: str) -> str:
+        """Leave out of some SQL what is the same for all days that it does not tell apart."""
+        return reduce(lambda text, coarse: text.replace(coarse, ""), GRAINS[self.grain][1], sql)
 
     def has_people_of(self, other: Cube) -> bool:
         """Tell whether the other one's rows of a scope can be made of this."""

@@ -82,10 +82,9 @@ class Need:
 
     def can_take(self, cube: Cube, derived: Derived) -> bool:
         """Tell whether a rollup has all columns, and tells all days apart that have to be."""
-        found = " ".join((*self.texts, *self.conditions))
-        for coarse in cube.coarse:
-            found = found.replace(coarse, "")
-        told = cube.grain == "day" or "day" not in needed(derived, [found])
+        found = cube.without_coarse(" ".join((*self.texts, *self.conditions)))
+        made = {name: cube.without_coarse(sql) for name, sql in derived.items()}
+        told = cube.grain == "day" or "day" not in needed(made, [found])
         return told and self.behind(derived) <= cube.columns
 
     def parts(self) -> list[Need]:

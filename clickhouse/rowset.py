@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from clickhouse.measures import AMOUNTS, KEYS, Cube
 from clickhouse.settings import Settings
@@ -30,22 +31,25 @@ Absent = Collection[str]  # columns that other rows of the same question have
 
 def words(texts: Iterable[str]) -> set[str]:
     """List the words of some SQL, among which are the columns that it needs."""
-    return {word for text in texts for word in WORD.findall(LITERAL.sub("''", text))}
+    return {word for text in texts for word in _words_of(text)}
+
+
+@lru_cache(4096)  # a question looks at the same texts again for each rollup
+def _words_of(text: str) -> frozenset[str]:
+    return frozenset(WORD.findall(LITERAL.sub("''", text)))
 
 
 def needed(derived: Derived, texts: Iterable[str]) -> set[str]:
     """List the words of some SQL, and those of what its derived columns are made of."""
     found = words(texts)
-    behind = words(chosen(derived, found - {"time"}).values())
-    # they look at the time only to tell days apart
-    return found | {"day" if word == "time" else word for word in behind}
+    return found | words(chosen(derived, found).values())
 
 
 def chosen(derived: Derived, wanted: Collection[str]) -> dict[str, str]:
     """Give the SQL of the wanted derived columns and of those that they are made of, in order."""
     found: dict[str, str] = {}
     for name, sql in reversed([*derived.items()]):
-        if name in wanted or name in words(found.values()):
+        if name in DERIVED and (name in wanted or name in words(found.values())):
             found[name] = sql
     return dict(reversed([*found.items()]))
 
@@ -67,7 +71,7 @@ def of_near_lines(
     `near` selects the multi-node lines, of no more of the table than is needed.
     """
     made = {"node_spread": node_spread_sql(near)}
-    made |= _without_time(chosen(derived, words([*columns, *conditions])))
+    made |= chosen(derived, words([*columns, *conditions]))
     table = f"(SELECT * EXCEPT ({', '.join(made)}) FROM lines)"
     return _select(made, _shown(columns, absent), table, conditions)
 
@@ -93,11 +97,6 @@ def _nothing(name: str) -> str:
     """Write the column of a row that adds nothing to what is made of it."""
     kind = KEYS[name] if name in KEYS else AMOUNTS[name].type
     return f"defaultValueOfTypeName('{kind}') AS {_quoted(name)}"
-
-
-def _without_time(made: dict[str, str]) -> dict[str, str]:
-    """Leave out what stands for the time where there is none but the day's."""
-    return {name: sql for name, sql in made.items() if name != "time"}
 
 
 def _shown(columns: Iterable[str], absent: Absent) -> list[str]:

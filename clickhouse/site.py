@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import reduce
-from zoneinfo import ZoneInfo
 
 from clickhouse import codes
 from clickhouse.attempts import multi_node_lines
+from clickhouse.coverage import Days, united
 from clickhouse.dimensions import span_sql
 from clickhouse.requests import LAMBDAS, amount_sql
 from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings
@@ -24,7 +24,7 @@ Guard = tuple[tuple[str, ...], date, date]  # clusters, since, until
 def pieces(settings: Settings) -> dict[str, str]:
     """Give the SQL for each {name} in a view."""
     made = derived(settings)
-    columns = {"time": midnight_sql(settings)} | made
+    columns = made | {"midnight": midnight_sql(settings)}
     pairs = (f"({_literal(name)}, {_literal(sql)})" for name, sql in columns.items())
     return made | {
         "derived_columns": _array(pairs),
@@ -111,7 +111,7 @@ def day_sql(settings: Settings) -> str:
 
 
 def midnight_sql(settings: Settings) -> str:
-    """Write when a day begins in the cluster's time zone, as the time of all of a day's lines."""
+    """Write when a day begins in the cluster's time zone."""
     return _local("toUInt32(toDateTime(day, {zone}))", settings)
 
 
@@ -261,15 +261,19 @@ def _bit_or(parts: Sequence[str]) -> str:
 
 def _bits(settings: Settings, word: int, kind: str, share: float | None = None) -> list[str]:
     """Write the bits that a line has by its user or its group, of any share or of one."""
-    bits: dict[Guard, dict[str, int]] = {}
+    days: dict[tuple[int, str, tuple[str, ...]], list[Days]] = {}
     for number, _, member in _entries(settings):
         if (number // WORD_BITS, member.kind) == (word, kind) and share in (None, member.share):
-            names = bits.setdefault((member.clusters, member.since, member.until), {})
-            names[member.name] = names.get(member.name, 0) | 1 << number % WORD_BITS
+            its = days.setdefault((number, member.name, member.clusters), [])
+            its.append((member.since, member.until))
+    bits: dict[Guard, dict[str, int]] = {}
+    for (number, name, clusters), its in days.items():
+        for since, until in united(its):  # the share may change in between
+            names = bits.setdefault((clusters, since, until), {})
+            names[name] = names.get(name, 0) | 1 << number % WORD_BITS
     column = "owner" if kind == "user" else "`group`"
     return [
         _guarded(
-            settings,
             guard,
             f"transform({column}, {_texts(names)},"
             f" CAST({_array(names.values())}, 'Array(UInt64)'), toUInt64(0))",
@@ -293,25 +297,14 @@ def _share(settings: Settings, word: int) -> str:
     return f"multiIf({', '.join(cases)}, toFloat64(1))" if cases else "toFloat64(1)"
 
 
-def _guarded(settings: Settings, guard: Guard, sql: str) -> str:
-    """Make a number 0 on lines of other clusters and days."""
+def _guarded(guard: Guard, sql: str) -> str:
+    """Make a number 0 on lines of other clusters and days; of months where these tell the days."""
     clusters, since, until = guard
     conditions = []
     if clusters:
         conditions.append(f"(cluster IN ({', '.join(map(_literal, clusters))}))")
-    if since > FIRST_DAY:
-        conditions.append(f"(toUInt32(time) >= {_midnight(settings, clusters, since)})")
-    if until < NO_END:
-        conditions.append(f"(toUInt32(time) < {_midnight(settings, clusters, until)})")
+    for sign, day, limit in ((">=", since, FIRST_DAY), ("<", until, NO_END)):
+        if day != limit:
+            own = "toStartOfMonth(day)" if day.day == 1 else "day"
+            conditions.append(f"({own} {sign} toDate('{day}'))")
     return " * ".join([*conditions, sql])
-
-
-def _midnight(settings: Settings, clusters: Sequence[str], day: date) -> str:
-    """Write when a day begins in the cluster's time zone: the same as `day`, and faster."""
-    begins = {
-        name: int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).timestamp())
-        for name in clusters or settings.clusters
-        if (zone := settings.cluster(name).timezone) != "UTC"
-    }
-    utc = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-    return _by_cluster({name: str(second) for name, second in begins.items()}, str(utc))

@@ -396,6 +396,33 @@ def test_other_settings(db: Warehouse, database_url: str) -> None:
     db.settings = known
 
 
+def test_memberships_that_change_with_a_month_need_no_days(
+    db: Warehouse, database_url: str
+) -> None:
+    moved = [
+        {"user": "bob", "until": "2018-02-01"},
+        {"user": "bob", "since": "2018-02-01", "share": 0.5},
+        {"group": "chem", "since": "2018-01-01"},
+    ]
+    known = db.settings
+    changed = SITE | {"metagroups": {"lab": {"users": ["ann"]}, "moved": {"members": moved}}}
+    db.settings = Settings(database=database_url, **changed)
+    migrate(db)
+    rollups.refresh(db)
+    for metric, table in {"core_hours": "user_months", "wait_median": "user_value_months"}.items():
+        for dimensions in ("metagroup",), ("metagroup", "year"):
+            asked = Question((metric,), dimensions)
+            assert tables(db, asked) == (table,)
+            check(db, asked)
+            kept = replace(asked, filters=(Filter("metagroup", ("moved",)),))
+            assert tables(db, kept) == (table,)
+            check(db, kept)
+    by_week = Question(("core_hours",), ("metagroup", "week"))
+    assert tables(db, by_week) == ("cube_days",)
+    check(db, by_week)
+    db.settings = known
+
+
 def test_without_rollups_and_without_lines(database_url: str, tmp_path: Path) -> None:
     with warehouse(database_url) as opened:
         assert ask(opened, Question(("jobs", "wait_avg"))).to_pylist() == [

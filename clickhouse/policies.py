@@ -9,7 +9,8 @@ configuration, a profile can fix it for a person, and `system.query_log` keeps i
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ _EVERYTHING = f"(getSetting('log_comment') AS {_COMMENT}) = '{EVERYTHING}'"
 _CAN_BE_MENDED = f"multiSearchAnyCaseInsensitive({_COMMENT}, ['{MENDED}', '\\\\ufffd'])"
 _NONE = "'\\0'"  # no metagroup has this name
 Members = Mapping[Span, Iterable[tuple[str, str]]]
+Compared = Callable[[str, date], str]  # SQL: whether a row is of days before, or from one on
 
 
 def filters(warehouse: Warehouse, scope: Scope) -> dict[str, Any]:
@@ -79,25 +81,37 @@ def _condition(warehouse: Warehouse, scope: Scope) -> str:
         if kind in NAMED
     ]
     if metagroups := named.get("metagroup"):
-        midnight = look(warehouse).midnight()
+        time_is = _time_is(look(warehouse).midnight())
         for span, names in members_of(warehouse, metagroups).items():
-            found.append(_while_so(span, f"{NAMED[span.kind]} IN {_array(names)}", midnight))
+            found.append(_while_so(span, f"{NAMED[span.kind]} IN {_array(names)}", time_is))
     return f"({' OR '.join(found) or '0'})"
 
 
-def _while_so(span: Span, are: str, midnight: str) -> str:
-    """Write that a row is of one of these members on their clusters and days.
-
-    It is a line, which has a time, or without `midnight` a rollup's, which has a day.
-    """
+def _while_so(span: Span, are: str, is_on: Compared) -> str:
+    """Write that a row is of one of these members on their clusters and days."""
     found = [are]
     if span.cluster:
         found.append(f"cluster = {_literal(span.cluster)}")
-    for sign, day in span.limits:
-        its = f"toDate('{day}')"
-        begins = f"toUInt32(time) {sign} {_replaced(midnight, 'day', its)}"
-        found.append(begins if midnight else f"day {sign} {its}")
+    found += [is_on(sign, day) for sign, day in span.limits]
     return f"({' AND '.join(found)})"
+
+
+def _time_is(midnight: str) -> Compared:
+    """Compare a line's time with when a day begins in its cluster's time zone."""
+    return lambda sign, day: f"toUInt32(time) {sign} {_replaced(midnight, 'day', _date(day))}"
+
+
+def _day_is(sign: str, day: date) -> str:
+    return f"day {sign} {_date(day)}"
+
+
+def _month_is(sign: str, day: date) -> str:
+    """Compare all days of a month, which a row stands for: none may be beyond the limit."""
+    return f"toStartOfMonth(day) {sign} {_date(day.replace(day=1) if sign == '<' else day)}"
+
+
+def _date(day: date) -> str:
+    return f"toDate('{day}')"
 
 
 def _membership(scope: Scope) -> str:
@@ -142,11 +156,12 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     by an index, which `identity` does not ask once more.
     """
     members = all_members(warehouse)
-    found = {"accounting": [*_seen(members, look(warehouse).midnight())]}
+    found = {"accounting": [*_seen(members, _time_is(look(warehouse).midnight()))]}
     for cube in TABLES:
         number = f"JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64') AS {NUMBER}"
         own = f"({number}) > 0 AND scope = {NUMBER}"
-        of_people = _seen(members, "") if cube.names_people else ()
+        is_on = _day_is if cube.grain == "day" else _month_is
+        of_people = _seen(members, is_on) if cube.names_people else ()
         found[cube.name] = [*[own] * cube.scoped, *of_people]
     return {
         table: f"{_EVERYTHING} OR identity({' OR '.join(seen) or '0'})"
@@ -154,14 +169,14 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     }
 
 
-def _seen(members: Members, midnight: str) -> Iterator[str]:
+def _seen(members: Members, is_on: Compared) -> Iterator[str]:
     said = {kind: key_of(kind) for kind in KINDS}
     for kind, column in NAMED.items():
         yield f"notEmpty({_said(kind)}) AND {column} IN {said[kind]}"
     mended = (f"toValidUTF8({column}) IN {said[kind]}" for kind, column in NAMED.items())
     yield f"{_CAN_BE_MENDED} AND ({' OR '.join(mended)})"
     are = [
-        _while_so(span, f"{each} IN {said['metagroup']}", midnight)
+        _while_so(span, f"{each} IN {said['metagroup']}", is_on)
         for span, pairs in members.items()
         for each in _metagroups_of(NAMED[span.kind], pairs)
     ]

@@ -22,6 +22,7 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.distributions import TIMES, Bands, Heatmap, Histogram, distribution
 from clickhouse.errors import PychartError, QuestionError, WarehouseError
 from clickhouse.extras import Extras, ask_more
+from clickhouse.measures import TABLES
 from clickhouse.metrics import METRICS
 from clickhouse.migrate import migrate
 from clickhouse.parts import with_unused
@@ -41,8 +42,9 @@ ALL = Period()
 # alice, bruno, … of the live cell; the others are of the demo
 METAGROUPS: dict[str, Any] = {
     "labs": {"groups": ["chimie", "rmn"], "users": ["emile"]},
-    "until": {"members": [{"group": "biologie", "until": "2024-01-01"}]},
-    "within": {"members": [{"group": "physique", "since": "2023-07-15"}]},
+    "until": {"members": [{"group": "biologie", "until": "2025-01-01"}]},
+    "within": {"members": [{"group": "physique", "since": "2024-10-15"}]},
+    "left": {"members": [{"group": "physique", "until": "2024-10-15"}]},
     "theirs": {"members": [{"group": "info", "clusters": [helpers.CLUSTER]}]},
     "elsewhere": {"members": [{"group": "maths", "clusters": ["other"]}]},
 }
@@ -66,7 +68,7 @@ MIXED = {
 SEEN = {  # by hand: over `lines`
     "user": "owner IN ('alice', 'emile')",
     "correspondent": "`group` IN ('info', 'chimie', 'rmn') OR owner = 'emile'"
-    " OR project = 'climate' OR `group` = 'biologie' AND day < '2024-01-01'",
+    " OR project = 'climate' OR `group` = 'biologie' AND day < '2025-01-01'",
 }
 NOBODY, PUBLIC = Scope(), Scope(public=True)
 FILTERS = {
@@ -134,7 +136,7 @@ def is_seen(line: bytes) -> bool:
         group in ("info", "chimie", "rmn")
         or owner == "emile"
         or project == "climate"
-        or (group == "biologie" and day < date(2024, 1, 1))
+        or (group == "biologie" and day < date(2025, 1, 1))
     )
 
 
@@ -199,7 +201,7 @@ def test_a_scope_sees_what_its_filter_keeps(db: Warehouse, kind: str) -> None:
             continue
         if name == "metagroups" and "metagroup" in (each.dimension for each in FILTERS[kind]):
             continue  # of a line in several, a filter shows only those that it names
-        # the filter asks the lines where members are so for a time, and medians are exact there
+        # the filter asks the lines where members are so within a month: medians are exact there
         question = replace(question, exact=question.exact or name == "medians")
         scoped = replace(question, scope=KINDS[kind])
         filtered = replace(question, filters=question.filters + FILTERS[kind])
@@ -579,6 +581,23 @@ def test_a_server_shows_rows_to_nobody_in_particular(guarded: server.RunningServ
     with pytest.raises(server.QueryRefused) as error:
         guarded.query("SELECT 1", user="alice", settings={"log_comment": EVERYTHING})
     assert error.value.code == READONLY_SETTING
+
+
+def test_no_month_of_a_rollup_tells_of_days_beyond_a_membership(
+    guarded: server.RunningServer,
+) -> None:
+    for name in ("within", "left"):
+        said = settings_of(Scope(metagroups=(name,)))
+
+        def count(sql: str, said: dict[str, str] = said) -> int:
+            return int(guarded.query(f"SELECT {sql}", user="pychart_app", settings=said))
+
+        seen = count("count() FROM pychart.lines")
+        assert count("sum(line_count) FROM pychart.cube_days") == seen > 0
+        assert 0 < count("sum(line_count) FROM pychart.user_months") < seen
+        for cube in TABLES:
+            if cube.names_people and "line_count" in cube.measures:
+                assert count(f"sum(line_count) FROM pychart.{cube.name}") <= seen, cube.name
 
 
 def test_questions_say_for_whom_they_are(guarded: server.RunningServer) -> None:

@@ -223,8 +223,8 @@ GRAINS = {
 }
 ROWS_PER_MARK = 256  # somebody's rows of a month are few, and those of values are long
 # Of a few rows that are looked for a whole block is read: twice as fast, for 4 % more on disk.
-UNALIGNED = " SETTINGS enable_unaligned_array_join = 1"  # quantities have more values or fewer
 SMALL_BLOCKS = ", min_compress_block_size = 8192, max_compress_block_size = 8192"
+UNALIGNED = " SETTINGS enable_unaligned_array_join = 1"  # quantities have more values or fewer
 PEOPLE_KEYS = ("owner", "group", "project")  # that scopes are made of
 
 

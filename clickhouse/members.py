@@ -30,6 +30,11 @@ class Span:
     until: date = NO_END
 
     @property
+    def column(self) -> str:
+        """What of a row names them."""
+        return "owner" if self.kind == "user" else "`group`"
+
+    @property
     def is_dated(self) -> bool:
         """Tell whether they are so for a time only."""
         return (self.since, self.until) != (FIRST_DAY, NO_END)

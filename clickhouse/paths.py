@@ -82,10 +82,13 @@ class Need:
 
     def can_take(self, cube: Cube, derived: Derived) -> bool:
         """Tell whether a rollup has all columns, and tells all days apart that have to be."""
-        found = cube.without_coarse(" ".join((*self.texts, *self.conditions)))
+        if not self.behind(derived) <= cube.columns:
+            return False
+        if cube.grain == "day":
+            return True
+        found = map(cube.without_coarse, (*self.texts, *self.conditions))
         made = {name: cube.without_coarse(sql) for name, sql in derived.items()}
-        told = cube.grain == "day" or "day" not in needed(made, [found])
-        return told and self.behind(derived) <= cube.columns
+        return "day" not in needed(made, found)
 
     def parts(self) -> list[Need]:
         """Split what is needed by what kind of rollup holds it; parts share what none holds."""

@@ -83,7 +83,7 @@ def _condition(warehouse: Warehouse, scope: Scope) -> str:
     if metagroups := named.get("metagroup"):
         time_is = _time_is(look(warehouse).midnight())
         for span, names in members_of(warehouse, metagroups).items():
-            found.append(_while_so(span, f"{NAMED[span.kind]} IN {_array(names)}", time_is))
+            found.append(_while_so(span, f"{span.column} IN {_array(names)}", time_is))
     return f"({' OR '.join(found) or '0'})"
 
 
@@ -178,7 +178,7 @@ def _seen(members: Members, is_on: Compared) -> Iterator[str]:
     are = [
         _while_so(span, f"{each} IN {said['metagroup']}", is_on)
         for span, pairs in members.items()
-        for each in _metagroups_of(NAMED[span.kind], pairs)
+        for each in _metagroups_of(span.column, pairs)
     ]
     if are:
         yield f"notEmpty({_said('metagroup')}) AND ({' OR '.join(are)})"

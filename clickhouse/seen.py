@@ -116,8 +116,7 @@ def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
 
 def _of_members(span: Span, names: list[str], parameters: dict[str, Any]) -> str:
     """Write the condition of members that are so on the same clusters and days."""
-    column = "owner" if span.kind == "user" else "`group`"
-    conditions = [f"{column} IN {bind(names, 'Array(String)', parameters)}"]
+    conditions = [f"{span.column} IN {bind(names, 'Array(String)', parameters)}"]
     if span.cluster:
         conditions.append(f"cluster = {bind(span.cluster, 'String', parameters)}")
     for sign, day in span.limits:

@@ -159,8 +159,20 @@ def values_of(quantity: str) -> tuple[str, str]:
     return f"{quantity}_value", f"{quantity}_weight"
 
 
+# Names of which those with an executed job are counted. Rows have each as two columns, and how many
+# such jobs it has, so that figures beside it can be of rows that do not tell the names.
+COUNTED = ("owner", "group", "hostname")
+NAMES: dict[str, Measure] = {
+    column: measure
+    for name in COUNTED
+    for column, measure in (
+        (f"counted_{name}", Measure("LowCardinality(String)", f"lines.{name}")),
+        (f"{name}_jobs", Measure("UInt32", "toUInt32(is_executed)")),
+    )
+}
+
 # All that a row tells of lines.
-AMOUNTS = MEASURES | VALUES
+AMOUNTS = MEASURES | VALUES | NAMES
 
 # What a rollup can be split and filtered by. A missing measure has its bit in `flags`, so that the
 # lines that lack it are rows of their own.
@@ -280,7 +292,7 @@ class Cube:
     @property
     def columns(self) -> frozenset[str]:
         """What a question may need and this rollup can give."""
-        return frozenset({"day", *self.keys, *self.values_of_rows, *self.measures})
+        return frozenset({"day", *self.keys, *self.values_of_rows, *self.measures, *self.names})
 
     @property
     def measures(self) -> tuple[str, ...]:
@@ -292,6 +304,19 @@ class Cube:
         """The columns with values and with their weights that its rows can be taken apart into."""
         names = self.amounts if self.of_values else ()
         return tuple(f"{name}_{each}" for name in names for each in ("value", "weight"))
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The columns of names that are counted, and what its rows have of each.
+
+        With the table's name: beside them, a column's own may stand for nothing.
+        """
+        if "jobs" not in self.measures:
+            return {}
+        having = [name for name in COUNTED if name in self.keys]
+        return {f"counted_{name}": f"{self.name}.{name}" for name in having} | {
+            f"{name}_jobs": f"{self.name}.jobs" for name in having
+        }
 
     @property
     def create_sql(self) -> str:

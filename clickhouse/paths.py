@@ -22,6 +22,7 @@ from clickhouse.coverage import (
 )
 from clickhouse.measures import (
     AMOUNTS,
+    COUNTED,
     CUBES,
     DAY_CUBES,
     KEYS,
@@ -47,6 +48,7 @@ from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 COLUMNS = frozenset({"day", "node_spread", *KEYS, *AMOUNTS, *LINE_COLUMNS, *DERIVED})
 FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
 BUILDS = "Array(UInt64)"
+_OF_NODES = frozenset({"hostname", "counted_hostname"})
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,15 @@ class Need:
         made = {name: cube.without_coarse(sql) for name, sql in derived.items()}
         return "day" not in needed(made, found)
 
-    def parts(self) -> list[Need]:
-        """Split what is needed by what kind of rollup holds it; parts share what none holds."""
+    def parts(self, derived: Derived) -> list[Need]:
+        """Split what is needed by what kind of rollup holds it; parts share what none holds.
+
+        Names that are counted are parts of their own only where nodes are told: rows that tell both
+        are many, while others are read sooner than planned.
+        """
         kinds = {text: _kind(text) for text in self.texts}
+        if not self.behind(derived) & _OF_NODES:
+            kinds = {text: "measures" if kind in COUNTED else kind for text, kind in kinds.items()}
         found = sorted({*kinds.values()} - {""})
         if len(found) < 2:
             return [self]
@@ -105,7 +113,7 @@ class Need:
 
     @property
     def kind(self) -> str:
-        """Name the quantity that this is about, '' for the measures."""
+        """Name the quantity or the names that this is about, '' where any rows will do."""
         return next(filter(None, map(_kind, self.texts)), "")
 
 
@@ -160,7 +168,7 @@ def choose(warehouse: Warehouse, need: Need) -> Path:
     """Take the smallest rollups that have what is needed, and lines where they are behind."""
     coverage = coverage_of(warehouse)
     derived = dict(coverage.derived)
-    sources = [_sources(derived, part) for part in need.parts()]
+    sources = [_sources(derived, part) for part in need.parts(derived)]
     if not coverage.origin or not all(sources):
         return from_lines(warehouse, need)
     if "node_spread" in need.of_everybody.behind(derived):
@@ -171,14 +179,17 @@ def choose(warehouse: Warehouse, need: Need) -> Path:
 def has_rollups(warehouse: Warehouse, need: Need) -> bool:
     """Tell whether there are rollups that have what is needed, whether they are behind or not."""
     derived = dict(coverage_of(warehouse).derived)
-    return all(_sources(derived, part) for part in need.parts())
+    return all(_sources(derived, part) for part in need.parts(derived))
 
 
 def _kind(text: str) -> str:
-    """Tell what rows some SQL is about: `measures`, a quantity, or '' where any will do."""
+    """Tell what some SQL is about: `measures`, a quantity, names, or '' where any rows will do."""
     found = words([text])
     for name in QUANTITIES:
         if found & {f"{name}_value", f"{name}_weight"}:
+            return name
+    for name in COUNTED:
+        if f"counted_{name}" in found:
             return name
     return "measures" if found & {*MEASURES} else ""
 

@@ -25,6 +25,7 @@ WORD = re.compile(r"[A-Za-z_]\w*")
 LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 DERIVED = tuple(derived_columns(Settings.model_construct()))
 
+OF_LINE = {name: each.sql for name, each in AMOUNTS.items()}
 Derived = Mapping[str, str]  # SQL of columns that are made of others, in order
 Absent = Collection[str]  # columns that other rows of the same question have
 
@@ -56,7 +57,7 @@ def chosen(derived: Derived, wanted: Collection[str]) -> dict[str, str]:
 
 def of_lines(columns: Sequence[str], conditions: Sequence[str], absent: Absent = ()) -> str:
     """Select columns of lines, nothing for the `absent` ones."""
-    return _select({}, _shown(columns, absent), "lines", conditions)
+    return _select({}, _shown(columns, absent, OF_LINE), "lines", conditions)
 
 
 def of_near_lines(
@@ -72,8 +73,8 @@ def of_near_lines(
     """
     made = {"node_spread": node_spread_sql(near)}
     made |= chosen(derived, words([*columns, *conditions]))
-    table = f"(SELECT * EXCEPT ({', '.join(made)}) FROM lines)"
-    return _select(made, _shown(columns, absent), table, conditions)
+    table = f"(SELECT * EXCEPT ({', '.join(made)}) FROM lines) AS lines"
+    return _select(made, _shown(columns, absent, OF_LINE), table, conditions)
 
 
 def of_cube(
@@ -85,7 +86,7 @@ def of_cube(
 ) -> str:
     """Select columns of a rollup, nothing for the `absent` ones."""
     made = chosen(derived, words([*columns, *conditions]))
-    shown = [_nothing(name) if name in absent else _quoted(name) for name in columns]
+    shown = _shown(columns, absent, cube.names)
     joined = cube.joined_sql({*columns} - {*absent})
     if not joined:
         return _select(made, shown, cube.name, conditions)
@@ -99,12 +100,12 @@ def _nothing(name: str) -> str:
     return f"defaultValueOfTypeName('{kind}') AS {_quoted(name)}"
 
 
-def _shown(columns: Iterable[str], absent: Absent) -> list[str]:
+def _shown(columns: Iterable[str], absent: Absent, made: Mapping[str, str]) -> list[str]:
     return [
         _nothing(name)
         if name in absent
-        else f"{AMOUNTS[name].sql} AS {name}"
-        if name in AMOUNTS
+        else f"{made[name]} AS {name}"
+        if name in made
         else _quoted(name)
         for name in columns
     ]

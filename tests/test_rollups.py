@@ -245,6 +245,28 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     assert tables(db, month) == ("total_months", "queue_days")
 
 
+def test_names_are_counted_where_they_are_few(db: Warehouse) -> None:
+    counted = ("jobs", "lost_core_hours", "memory_max", "users", "groups", "nodes")
+    by = {
+        (): ("user_months", "host_months", "total_months"),
+        ("cluster", "year"): ("user_months", "host_months", "total_months"),
+        ("queue",): ("cube_months", "host_months", "queue_months"),
+        ("node",): ("node_months", "host_months"),
+        ("node", "user"): ("node_months",),
+        ("sub_cluster",): ("node_months", "host_months"),
+        ("user",): ("user_months", "node_months"),
+        ("day",): ("lines",),
+    }
+    found = {dimensions: tables(db, Question(counted, dimensions)) for dimensions in by}
+    assert found == by
+    for dimensions in by:
+        check(db, Question(counted, dimensions))
+        check(db, Question((*counted, "wait_median"), dimensions, Period.parse("2018-01-10..")))
+    # without nodes, rows with people are few, and are read at once
+    assert tables(db, Question(counted[:-1], ("cluster",))) == ("user_months",)
+    assert tables(db, Question(counted[:-1], ("queue",))) == ("cube_months",)
+
+
 def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None:
     before = ask(db, Question(("attempts",))).to_pylist()
     load_bytes(

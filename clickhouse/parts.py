@@ -78,19 +78,39 @@ def with_unused(warehouse: Warehouse, question: Question) -> pa.Table:
     of clusters, sub-clusters, metagroups and their members). Their counts are 0, other figures are
     null. Refuses a split by anything but one dimension that has names.
     """
-    name = check_named(question)
+    ever = ask(warehouse, whenever(question))
     found = ask(warehouse, replace(question, limit=None))
-    ever = replace(whole(question), metrics=("attempts",), dimensions=(name,), period=Period())
-    ever = replace(ever, booked="end", rows_behind=False)
-    known = dict.fromkeys(ask(warehouse, ever).column(name).to_pylist())
-    known |= dict.fromkeys(configured(warehouse.settings, name, question.filters, question.scope))
+    return add_unused(warehouse.settings, question, found, ever)
+
+
+def whenever(question: Question) -> Question:
+    """Ask for the names that a split has at any time; refuses what `with_unused` does."""
+    names = (check_named(question),)
+    ever = replace(whole(question), metrics=("attempts",), dimensions=names, period=Period())
+    return replace(ever, booked="end", rows_behind=False)
+
+
+def add_unused(settings: Settings, question: Question, found: pa.Table, ever: pa.Table) -> pa.Table:
+    """Add the names that have nothing in the period to the answer of a split without a limit.
+
+    `ever` answers `whenever(question)`.
+    """
+    name = check_named(question)
+    known = dict.fromkeys(ever.column(name).to_pylist())
+    known |= dict.fromkeys(configured(settings, name, question.filters, question.scope))
     used = {*found.column(name).to_pylist()}
     unused = sorted(each for each in known if each and each not in used)
-    order = "ascending" if question.ascending else "descending"
     # of the public's, some may be names that are not shown
     least = None if is_public(question.scope) else 0
-    table = pa.concat_tables([found, _nothing(found.schema, name, unused, least)])
-    table = table.sort_by([(question.metrics[0], order), (name, "ascending")])
+    return in_order(
+        question, pa.concat_tables([found, _nothing(found.schema, name, unused, least)])
+    )
+
+
+def in_order(question: Question, found: pa.Table) -> pa.Table:
+    """Put all rows of a split by one dimension with names in order, and keep the first ones."""
+    order = "ascending" if question.ascending else "descending"
+    table = found.sort_by([(question.metrics[0], order), (question.dimensions[0], "ascending")])
     return table.slice(0, question.limit)
 
 

@@ -246,15 +246,10 @@ def _of_what(asked: Distribution) -> list[str]:
     return [asked.quantity, *asked.by]
 
 
-def with_unused(question: Question) -> pa.Table:
-    """Answer a split by one dimension, with the names too that have nothing in the period."""
-    asked = _scoped(question)
-    return _told([asked], [_with_unused(repr(asked), version(), asked)])[0]
-
-
-@st.cache_resource(ttl=ANSWER_SECONDS, max_entries=500, show_spinner=False)
-def _with_unused(key: str, at: str, _question: Question) -> pa.Table:
-    return parts.with_unused(holder.get(), _question)
+def with_unused(question: Question, found: pa.Table) -> pa.Table:
+    """Add the names that have nothing in the period to the answer of a split without a limit."""
+    ever = answer(parts.whenever(question))
+    return parts.add_unused(settings(), _scoped(question), found, ever)
 
 
 # --- names ---

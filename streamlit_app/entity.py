@@ -40,18 +40,18 @@ from streamlit_app.ranking import (
     LEAST,
     MACHINES,
     MOST,
-    PARTS,
+    TABLE_ROWS,
     Choice,
     choose,
+    end,
     end_panel,
-    ends,
     first_names,
+    firsts_over_time,
     has_whole,
     over_time_panel,
     with_jobs,
 )
 
-TABLE_ROWS = 5000  # the table shows the largest ones
 DOTS = 500
 CORES = mark("cores")
 CLASSES_OF = (("jobs", "core_hours"), "parallel_class")
@@ -109,16 +109,15 @@ def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
     dimension, metric = choice.dimension, choice.metric
     columns = _each_once(metric, "jobs", *listed(dimension))
     parts, whole, totals, table = data.answers(
-        scope.question((metric,), scope.grain, dimension, limit=PARTS),
+        firsts_over_time(choice, scope),
         scope.question(with_jobs(metric), scope.grain),
         scope.question(_each_once(metric, "jobs", DEFAULT_METRIC, "cpu_efficiency")),
         scope.question(columns, dimension, limit=TABLE_ROWS),
         ahead=quick(_medians(dimension, columns[0], scope)),
     )
-    best = ends(choice, scope)
     left, right = st.columns([2, 3])
     with left:
-        end_panel(f"{key}_ranking", choice, best, totals, scope)
+        end_panel(f"{key}_ranking", choice, end(choice, table, scope), totals, scope)
     with right:
         order = first_names(table, dimension, metric)
         over_time_panel(f"{key}_time", choice, order, parts, whole, scope)
@@ -126,18 +125,18 @@ def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
     with left:
         # there are too many nodes for a ring, and what overlaps is no part of one
         if dimension in ("node", "metagroup"):
-            _other_end(key, choice, totals, scope)
+            _other_end(key, choice, table, totals, scope)
         else:
             _shares(key, choice, table, totals)
     with right:
         if dimension in MACHINES:
-            _use(key, dimension, scope)
+            _use(key, choice, scope)
         else:
             _efficiency(key, dimension, table, totals)
     if dimension in MACHINES - {"node"} and table.num_rows > 1:
         left, right = st.columns([2, 3])
         with left:
-            _other_end(key, choice, totals, scope)
+            _other_end(key, choice, table, totals, scope)
         with right:
             _efficiency(key, dimension, table, totals)
     _table(key, dimension, table, scope)
@@ -178,10 +177,10 @@ def _efficiency(key: str, dimension: str, table: pa.Table, totals: pa.Table) -> 
         note("cpu_efficiency", shape.total(shown))
 
 
-def _use(key: str, dimension: str, scope: Scope) -> None:
+def _use(key: str, choice: Choice, scope: Scope) -> None:
     """Draw how many cores were busy on average, of all there are or of the busiest step's."""
-    question = scope.question(("core_hours", "jobs"), scope.grain, dimension, limit=BARS)
-    table = data.answer(question)
+    table = data.answer(firsts_over_time(replace(choice, metric=DEFAULT_METRIC), scope))
+    dimension = choice.dimension
     busy = forms.busy_cores(table, dimension, scope)
     rows = capacity.of_all(data.settings(), dimension, busy, scope.clusters)
     title = t("Busy cores: average, and all there are")
@@ -207,10 +206,10 @@ def _use(key: str, dimension: str, scope: Scope) -> None:
         st.caption(f"{text.plain(words)}  ·  {jobs}")
 
 
-def _other_end(key: str, choice: Choice, totals: pa.Table, scope: Scope) -> None:
+def _other_end(key: str, choice: Choice, table: pa.Table, totals: pa.Table, scope: Scope) -> None:
     """Draw the least used where the page ranks the most used, and the other way round."""
     other = replace(choice, order=MOST if choice.least else LEAST)
-    end_panel(f"{key}_other_end", other, ends(other, scope), totals, scope)
+    end_panel(f"{key}_other_end", other, end(other, table, scope), totals, scope)
 
 
 def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:

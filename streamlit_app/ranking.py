@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 
 from clickhouse.dimensions import DIMENSIONS
+from clickhouse.parts import in_order
+from clickhouse.query import Question
 from streamlit_app import data, linked, shape, text
 from streamlit_app.filters import Scope
 from streamlit_app.i18n import t
 from streamlit_app.panels import BARS, parts_panel, per_grain, ranking_panel
 
+TABLE_ROWS = 5000  # the table shows the largest ones
 PARTS = 8  # of a stacked chart; the rest is summed up
 SMALL = 0.2  # of the whole
 MOST, LEAST = "most", "least"
@@ -97,13 +101,19 @@ def has_whole(metric: str, dimension: str) -> bool:
     return metric in shape.ADDITIVE and not DIMENSIONS[dimension].is_many
 
 
-def ends(choice: Choice, scope: Scope) -> pa.Table:
-    """Ask for one end of a ranking; the least used machines are those too that nobody used."""
+def end(choice: Choice, table: pa.Table, scope: Scope) -> pa.Table:
+    """Give one end of a ranking; the least used machines are those too that nobody used.
+
+    `table` has the first `TABLE_ROWS` of all that are ranked, those with the largest figures.
+    """
     asked, least = with_jobs(choice.metric), choice.least
     question = scope.question(asked, choice.dimension, limit=BARS, ascending=least)
+    found = table.select([choice.dimension, *asked])
+    is_beyond = least and found.num_rows == TABLE_ROWS
     if least and choice.dimension in MACHINES:
-        return data.with_unused(question)
-    return data.answer(question)
+        every = data.answer(replace(question, limit=None)) if is_beyond else found
+        return data.with_unused(question, every)
+    return data.answer(question) if is_beyond else in_order(question, found)
 
 
 def end_panel(key: str, choice: Choice, table: pa.Table, totals: pa.Table, scope: Scope) -> None:
@@ -126,11 +136,17 @@ def end_panel(key: str, choice: Choice, table: pa.Table, totals: pa.Table, scope
     ranking_panel(key, title, choice.dimension, choice.metric, table, scope, whole)
 
 
+def firsts_over_time(choice: Choice, scope: Scope) -> Question:
+    """Ask for the first ones over time: as many as a ranking has, for other cards have those."""
+    return scope.question(with_jobs(choice.metric), scope.grain, choice.dimension, limit=BARS)
+
+
 def over_time_panel(
     key: str, choice: Choice, order: Sequence[str], parts: pa.Table, whole: pa.Table, scope: Scope
 ) -> None:
     """Draw the first ones over time, and all others as one part."""
     dimension, metric = choice.dimension, choice.metric
+    parts = parts.filter(pc.is_in(parts.column(dimension), pa.array(order, pa.string())))
     rest = whole if has_whole(metric, dimension) and choice.form != "lines" else None
     if rest is not None and _hidden(parts, whole, metric):
         rest = None  # it would leave no room for the parts

@@ -25,6 +25,7 @@ from streamlit_app import (
     forms,
     i18n,
     panels,
+    ranking,
     shape,
     text,
 )
@@ -166,6 +167,22 @@ def test_every_figure_ranks_from_either_end(odd: Warehouse) -> None:
         question = Question((metric,), ("node",), limit=10, ascending=True)
         known = [v for v in ask(odd, question).column(metric).to_pylist() if v is not None]
         assert len(charts(at)[0][1]) == len(known)
+
+
+@pytest.mark.parametrize("rows", [3, ranking.TABLE_ROWS])
+@pytest.mark.parametrize("dimension", ["user", "node"])
+def test_the_last_are_found_however_many_the_table_has(
+    odd: Warehouse, monkeypatch: pytest.MonkeyPatch, dimension: str, rows: int
+) -> None:
+    monkeypatch.setattr(ranking, "TABLE_ROWS", rows)
+    monkeypatch.setattr(ranking, "BARS", 2)
+    at = app("rankings", of=dimension, metric="core_hours")
+    for ascending, drawn in zip((False, True), charts(at), strict=False):
+        question = Question(("core_hours",), (dimension,), ascending=ascending)
+        found = ask(odd, question)
+        assert found.num_rows > 3
+        names = [text.value(dimension, name) for name in found.column(dimension).to_pylist()]
+        assert [row["name"] for row in drawn[1]] == names[:2]
 
 
 def test_medians_are_added_on_demand(odd: Warehouse) -> None:

@@ -17,17 +17,18 @@ from streamlit_app.ranking import (
     LEAST,
     MOST,
     PARTS,
+    TABLE_ROWS,
     choose,
+    end,
     end_panel,
-    ends,
     first_names,
+    firsts_over_time,
     has_whole,
     over_time_panel,
     with_jobs,
 )
 
 DIMENSIONS = ("user", "group", "metagroup", "project", "queue", "node")
-TABLE_ROWS = 5000
 
 
 def show(scope: Scope) -> None:
@@ -38,17 +39,17 @@ def show(scope: Scope) -> None:
     asked = with_jobs(metric)
     totals, parts, whole, table = data.answers(
         scope.question(asked),
-        scope.question((metric,), scope.grain, dimension, limit=PARTS),
+        firsts_over_time(chosen, scope),
         scope.question(asked, scope.grain),
         scope.question(asked, dimension, limit=TABLE_ROWS),
     )
     top, bottom = (replace(chosen, order=order) for order in (MOST, LEAST))
-    most = ends(top, scope)
+    most = end(top, table, scope)
     left, right = st.columns(2)
     with left:
         end_panel("rankings_top", top, most, totals, scope)
     with right:
-        end_panel("rankings_bottom", bottom, ends(bottom, scope), totals, scope)
+        end_panel("rankings_bottom", bottom, end(bottom, table, scope), totals, scope)
     left, right = st.columns([2, 3])
     if has_whole(metric, dimension):
         with left:

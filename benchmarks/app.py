@@ -2,9 +2,10 @@
 
     python -m benchmarks.app --database chdb:///folder [--runs 5] [--visitors 20 50] [--seconds 60]
 
-*Pages*: each page of the app is opened by its address and by a click in the navigation, until the
-script has ended and every chart is drawn; then another year is chosen. Medians of `--runs`, after a
-first visit that counts as cold.
+*Pages*: each page of the app is opened by its address, which loads the app itself first, then from
+another one by a click in the navigation, until the script has ended and every chart is drawn; then
+a year is chosen that nobody asked for before, and one that was. Medians of `--runs`, after a first
+visit that counts as cold.
 
 *Visitors*: each has a connection of its own and speaks Streamlit's protocol, as a browser does, but
 draws nothing. On average every `THINK_SECONDS` he goes to another page or chooses another year. A
@@ -35,7 +36,7 @@ from tests.browser import chromium, click_page, serving, wait_complete
 THINK_SECONDS = 2.0
 ARRIVAL_SECONDS = 10.0  # within which all visitors have come
 MAX_MESSAGE = 2**28
-RESTING = ("sql", "data")  # from one of these, another page is clicked
+RESTING = ("explore", "rankings")  # from one of these, which have charts, another page is clicked
 PAINTED = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
 
 # --- pages ---
@@ -50,6 +51,7 @@ class Visits:
     opened: list[float] = field(default_factory=list)
     clicked: list[float] = field(default_factory=list)
     filtered: list[float] = field(default_factory=list)
+    again: list[float] = field(default_factory=list)
 
 
 def complete(page: Page, began: float) -> float:
@@ -100,12 +102,25 @@ def visit(page: Page, url: str, section: str, place: Place, years: list[int], ru
     visits, here = Visits(), f"{url}/{address_of(place)}"
     visits.cold = open_page(page, here)
     visits.paint = float(page.evaluate(PAINTED) or 0.0) / 1000
+    resting = found(RESTING[place.path == RESTING[0]])
+    choose_year(page, years[-1])
     for run in range(runs):
         visits.opened.append(open_page(page, here))
-        visits.filtered.append(choose_year(page, years[run % len(years)]))
-        open_page(page, f"{url}/{RESTING[place.path == RESTING[0]]}")
+        click(page, *resting)
         visits.clicked.append(click(page, section, place))
+        visits.filtered.append(choose_year(page, years[run % len(years)]))
+        visits.again.append(choose_year(page, years[(run or len(years)) - 1]))
     return visits
+
+
+def found(path: str) -> tuple[str, Place]:
+    """Give a page with the section of the navigation that it is in."""
+    return next(
+        (section, place)
+        for section, places_of in places.SECTIONS.items()
+        for place in places_of
+        if place.path == path
+    )
 
 
 def time_pages(url: str, years: list[int], runs: int) -> dict[str, Visits]:
@@ -113,25 +128,23 @@ def time_pages(url: str, years: list[int], runs: int) -> dict[str, Visits]:
     program = shutil.which("chromium")
     if not program:
         raise SystemExit("chromium is not installed")
-    found: dict[str, Visits] = {}
+    visits: dict[str, Visits] = {}
     with chromium(program) as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         for section, of_section in places.SECTIONS.items():
             for place in of_section:
-                found[place.path] = visit(page, url, section, place, years, runs)
-    return found
+                visits[place.path] = visit(page, url, section, place, years, runs)
+    return visits
 
 
 def show_pages(found: dict[str, Visits]) -> None:
-    print("page           first paint    cold  opened  clicked  another year   (s)")
+    print("page           first paint    cold  opened  clicked  new year  another year   (s)")
     for name, visits in found.items():
-        middle = [
-            f"{statistics.median(each):.2f}" if each else "–"
-            for each in (visits.opened, visits.clicked, visits.filtered)
-        ]
+        each = (visits.opened, visits.clicked, visits.filtered, visits.again)
+        opened, clicked, new, again = (f"{statistics.median(times):.2f}" for times in each)
         print(
-            f"{name:<15}{visits.paint:>11.2f}{visits.cold:>8.2f}{middle[0]:>8}{middle[1]:>9}"
-            f"{middle[2]:>14}"
+            f"{name:<15}{visits.paint:>11.2f}{visits.cold:>8.2f}{opened:>8}{clicked:>9}"
+            f"{new:>10}{again:>14}"
         )
 
 

@@ -6,6 +6,7 @@ from are answered from the lines: an answer is right before the rollups are.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -105,6 +106,7 @@ class Coverage:
     doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
     servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
     _stale: dict[date, list[Days]] = field(default_factory=dict)
+    _between: dict[Days, tuple[int, ...] | None] = field(default_factory=dict)
 
     def midnight(self) -> str:
         """Write when a `day` begins in the time zone of a row's cluster."""
@@ -136,6 +138,15 @@ class Coverage:
         build, scopes = self.scoped.get(month, (0, frozenset()))
         return [build] if scope in scopes else []
 
+    def builds_between(self, start: date, end: date) -> tuple[int, ...] | None:
+        """List the builds of the months of a period, None where there are lines that none knows."""
+        if (start, end) not in self._between:
+            months = [each for each in self.months() if each < end and next_month(each) > start]
+            known = not any(map(self.stale, months))
+            builds = (build for month in months for build in self.builds_of(month))
+            self._between[start, end] = (*builds,) if known else None
+        return self._between[start, end]
+
     def is_built(self, month: date) -> bool:
         """Tell whether a month is made, stale or not."""
         return month in self.builds
@@ -145,9 +156,19 @@ class Coverage:
         built = [month for month in self.months() if self.is_built(month)]
         return list(united(days for month in built for days in self.stale(month)))
 
+    @cached_property
+    def is_fresh(self) -> bool:
+        """Whether all lines that there are have been seen by a build."""
+        return not any(map(self.stale, self.months()))
+
+    @cached_property
+    def made(self) -> str:
+        """Name how months are made, and what is made of their columns."""
+        return hashlib.sha256(repr((self.origin, self.derived)).encode()).hexdigest()
+
     def doubting(self, spans: Iterable[Days]) -> Coverage:
         """Take these days for stale too."""
-        return replace(self, doubtful=(*self.doubtful, *spans), _stale={})
+        return replace(self, doubtful=(*self.doubtful, *spans), _stale={}, _between={})
 
     def _find_stale(self, month: date) -> list[Days]:
         whole = (month, next_month(month))

@@ -20,6 +20,7 @@ from clickhouse.coverage import Coverage, look
 from clickhouse.distributions import Asked as Distribution
 from clickhouse.distributions import distribution
 from clickhouse.errors import WarehouseError
+from clickhouse.lasting import made_of
 from clickhouse.query import Question, ask, has_rollups
 from streamlit_app import i18n
 from streamlit_app.i18n import t
@@ -80,6 +81,10 @@ class Looks:
             self._found = (at, now, seen)
             return seen
 
+    def state(self, asked: Asked, at: str) -> str:
+        """Name what an answer is made of: what it is the same for, in another state too."""
+        return made_of(self.coverage(at), asked) or at
+
 
 class Run:
     """One question, as it is asked; `waiting` is how many sessions want the answer."""
@@ -126,7 +131,7 @@ class Answers:
 
     def join(self, asked: Asked, at: str) -> Run:
         """Ask, or wait with those who asked already; each `join` is followed by a `leave`."""
-        key = (repr(asked), at)
+        key = (repr(asked), self.looks.state(asked, at))
         with self._lock:
             run = self._runs.get(key)
             if run is None or run.is_stale:

@@ -1,6 +1,7 @@
 """How fast the app answers: its pages in Chromium, and many visitors at once.
 
     python -m benchmarks.app --database chdb:///folder [--runs 5] [--visitors 20 50] [--seconds 60]
+        [--config pychart.toml --arriving 5]
 
 *Pages*: each page of the app is opened by its address, which loads the app itself first, then from
 another one by a click in the navigation, until the script has ended and every chart is drawn; then
@@ -10,6 +11,9 @@ visit that counts as cold.
 *Visitors*: each has a connection of its own and speaks Streamlit's protocol, as a browser does, but
 draws nothing. On average every `THINK_SECONDS` he goes to another page or chooses another year. A
 reply takes from the request to the end of the script. All of it shares this machine with the app.
+
+With `--arriving` a line is loaded every so many seconds meanwhile, as on a cluster that works: use
+a copy of the database, and the settings that it was loaded with.
 """
 
 from __future__ import annotations
@@ -19,9 +23,13 @@ import asyncio
 import random
 import shutil
 import statistics
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, expect
@@ -29,9 +37,11 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import ClientConnection, connect
 
+from pychart.demo import DEMO_CLUSTER
 from streamlit_app import places
 from streamlit_app.places import Place
 from tests.browser import chromium, click_page, serving, wait_complete
+from tests.helpers import line
 
 THINK_SECONDS = 2.0
 ARRIVAL_SECONDS = 10.0  # within which all visitors have come
@@ -248,6 +258,53 @@ def show_crowd(count: int, found: list[Visitor], grown: tuple[int, int]) -> None
         print("   ", error)
 
 
+# --- what is served ---
+
+
+@contextmanager
+def served(database: str, config: Path | None, seconds: float) -> Iterator[tuple[str, int]]:
+    """Serve the database, into which a line is loaded every so many seconds, if any."""
+    words = ["--config", str(config)] if config else []
+    words += ["--database", database]
+    if not seconds:
+        with serving(*words, "app") as found:
+            yield found
+        return
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "accounting"
+        path.write_bytes(ended_job())
+        with (
+            serving(*words, "up", "--cluster", DEMO_CLUSTER, path) as found,
+            arriving(path, seconds),
+        ):
+            yield found
+
+
+@contextmanager
+def arriving(path: Path, seconds: float) -> Iterator[None]:
+    """Write a line of a job that has just ended every so many seconds."""
+    ended = threading.Event()
+
+    def write() -> None:
+        while not ended.wait(seconds):
+            with path.open("ab") as file:
+                file.write(ended_job())
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def ended_job() -> bytes:
+    now = int(time.time())
+    times = {"submission_time": now - 600, "start_time": now - 500, "end_time": now}
+    return line(job_number=now % 10_000_000, owner="arriving", **times) + b"\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.app", description=__doc__)
     parser.add_argument("--database", required=True)
@@ -255,8 +312,10 @@ def main() -> None:
     parser.add_argument("--years", type=int, nargs="*", default=list(range(2016, 2026)))
     parser.add_argument("--visitors", type=int, nargs="*", default=[20, 50])
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--config", type=Path)
+    parser.add_argument("--arriving", type=float, default=0.0)
     options = parser.parse_args()
-    with serving("--database", options.database, "app") as (url, process):
+    with served(options.database, options.config, options.arriving) as (url, process):
         if options.runs:
             show_pages(time_pages(url, options.years, options.runs))
         for count in options.visitors:

@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from clickhouse.connection import Warehouse
+from clickhouse.flagged import flagged
 from clickhouse.migrate import migrate
 from clickhouse.query import Filter, Period, Question, ask
 from clickhouse.settings import Settings, load_settings
@@ -204,6 +205,11 @@ def test_flags_are_counted(opened: Warehouse, tmp_path: Path) -> None:
     rows = [row for _, found in charts(app("loaded")) for row in found if "time" not in row]
     counts = {row["name"]: row["value"] for row in rows}
     assert counts == {"slots missing": 3, "reserved usage": 2}
+    helpers.load_bytes(opened, tmp_path / "copy", b"# a copy\n" + lines[0] + b"\n")
+    for clusters in ((), (helpers.CLUSTER,), ("other",)):
+        found = flagged(opened, clusters).to_pydict()
+        expected = {"name": ["slots missing", "reserved usage"], "lines": [3, 2]}
+        assert found == (expected if clusters != ("other",) else {"name": [], "lines": []})
 
 
 @pytest.mark.parametrize("database_url", ["chdb"], indirect=True)

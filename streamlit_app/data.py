@@ -1,7 +1,8 @@
 """The only module that asks the warehouse, and for whom: each question carries the viewer's scope.
 
-Answers are kept until something new is loaded or set, for each scope apart. Questions that are
-asked together run side by side. Where names are hidden, words stand in their place from here on,
+Answers are kept for each scope apart: about months that have all their lines until these change,
+others until something is loaded, and all until something is set. Questions that are asked together
+run side by side. Where names are hidden, words stand in their place from here on,
 and filters come as words: no page sees a name then.
 """
 

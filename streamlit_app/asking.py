@@ -177,8 +177,10 @@ def answer_all(questions: Sequence[Asked], at: str) -> list[pa.Table]:
     `at` is the state of the database that the answers are for.
     """
     known = _answers()
-    runs = [known.join(question, at) for question in questions]
+    runs: list[Run] = []
     try:
+        for question in questions:
+            runs.append(known.join(question, at))
         _wait([run.future for run in runs])
         return [run.future.result() for run in runs]
     finally:

@@ -57,6 +57,22 @@ def test_a_question_is_asked_once_and_again_once_there_is_more(loaded: Warehouse
     assert later is not first
 
 
+def test_nobody_waits_for_the_others_where_one_cannot_be_asked(
+    opened: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def state(asked: Question, at: str) -> str:
+        if asked is JOBS:
+            raise WarehouseError("the database went away")
+        return at
+
+    known = Answers(endless)
+    monkeypatch.setattr(known.looks, "state", state)
+    monkeypatch.setattr(asking, "_answers", lambda: known)
+    with pytest.raises(WarehouseError, match="went away"):
+        asking.answer_all([Question(("attempts",)), JOBS], "now")
+    until(0, opened)
+
+
 @pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
 def test_a_question_that_failed_is_asked_again(opened: Warehouse) -> None:
     known = Answers(lambda warehouse, _: warehouse.arrow("SELECT * FROM nowhere"))

@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 
 from clickhouse import rollups
 from clickhouse.connection import Warehouse
+from clickhouse.coverage import look
+from clickhouse.dimensions import DIMENSIONS
 from clickhouse.distributions import Histogram, distribution
+from clickhouse.lasting import REACHING
+from clickhouse.metrics import METRICS
 from clickhouse.query import Period, Question, ask
+from clickhouse.rowset import needed
 from streamlit_app.asking import Answers, Asked
 from tests.helpers import line, load_bytes
 from tests.test_rollups import DAY, PERIODS, T, accounting, questions
@@ -95,6 +100,18 @@ def test_an_answer_is_kept_until_its_days_get_lines(opened: Warehouse, tmp_path:
     rollups.refresh(opened)
     assert {BEFORE, WAITS} <= kept.changed()
     assert kept.changed() == {OPEN, SPREAD}
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_what_other_lines_tell_is_known(opened: Warehouse) -> None:
+    derived = dict(look(opened).derived)
+
+    def reaches(*texts: str) -> bool:
+        return "node_spread" in needed(derived, texts)
+
+    found = {name for name, d in DIMENSIONS.items() if reaches(d.sql, d.array_join, d.has)}
+    assert found == REACHING
+    assert not any(reaches(metric.sql) for metric in METRICS.values())
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -91,10 +92,15 @@ class Activity:
 
     days: tuple[date, ...]
 
+    @cached_property
+    def months(self) -> list[date]:
+        """The first days of the months with an executed job, in order."""
+        return sorted({day.replace(day=1) for day in self.days})
+
     @property
     def years(self) -> list[int]:
         """Calendar years with an executed job, the latest first."""
-        return sorted({found.year for found in self.days}, reverse=True)
+        return sorted({month.year for month in self.months}, reverse=True)
 
 
 def version() -> str:

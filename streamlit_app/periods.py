@@ -27,7 +27,7 @@ FIRST_DAY, LAST_DAY = date(1970, 1, 2), date(2105, 12, 31)  # that can be picked
 def offered(activity: data.Activity) -> list[str]:
     """List the periods to choose from: presets, calendar years and academic years with jobs."""
     month = academic_month()
-    academic = {academic_year(ended, month) for ended in activity.days}
+    academic = {academic_year(each, month) for each in activity.months}
     return [
         *PRESETS,
         *(str(year) for year in activity.years),
@@ -65,7 +65,7 @@ def _two_years(year: str) -> str:
 def newest_day(activity: data.Activity) -> date:
     """Give the day that "this" and "last" count from: that of the last job, at most today."""
     today = date.today()
-    return max((ended for ended in activity.days if ended <= today), default=today)
+    return next((ended for ended in reversed(activity.days) if ended <= today), today)
 
 
 def preset(chosen: str, newest: date, month: int = 9) -> Period:

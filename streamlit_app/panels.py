@@ -74,14 +74,18 @@ def ranking_panel(
     table: pa.Table,
     scope: Scope,
     whole: float | None = None,
+    jobs: int = 0,
 ) -> None:
-    """Draw an answer by one dimension as bars in its order, with shares of the whole."""
+    """Draw an answer by one dimension as bars in its order, with shares of the whole.
+
+    Where these have none of the `jobs` of all, they are drawn too.
+    """
     with card(key, title, table):
         counted = "attempts" if metric == "attempts" else "jobs"
-        if not table.num_rows or not shape.total(table, counted):
+        shaped = shape.ranked(table, dimension, metric, whole)
+        if not shaped.table.num_rows or not (shape.total(table, counted) or jobs):
             nothing()
             return
-        shaped = shape.ranked(table, dimension, metric, whole)
         draw_ranking(shaped, f"{key}_{dimension}_{metric}", title, dimension, scope)
         if rest := _rest(table, metric, whole):
             st.caption(rest)

@@ -133,7 +133,8 @@ def end_panel(key: str, choice: Choice, table: pa.Table, totals: pa.Table, scope
         if has_whole(choice.metric, choice.dimension)
         else None
     )
-    ranking_panel(key, title, choice.dimension, choice.metric, table, scope, whole)
+    jobs = shape.total(totals)
+    ranking_panel(key, title, choice.dimension, choice.metric, table, scope, whole, jobs)
 
 
 def firsts_over_time(choice: Choice, scope: Scope) -> Question:

@@ -22,7 +22,7 @@ from clickhouse.metrics import METRICS
 from clickhouse.query import Filter, Period, Question, ask
 from clickhouse.rollups import refresh
 from ingest.loader import load_file
-from streamlit_app import text
+from streamlit_app import ranking, text
 from streamlit_app.warehouse import holder
 from tests import helpers
 from tests.app import app, charts, texts
@@ -289,6 +289,16 @@ def test_the_least_used_are_those_too_that_nobody_used(site: Warehouse) -> None:
     at = app("nodes", cluster="known", period="2019", order="least")
     drawn = [(row["name"], row["value"]) for row in charts(at)[0][1]]
     assert drawn == [("n1", 0), ("n2", 0), ("n3", 8)]
+
+
+@embedded
+def test_the_least_used_are_shown_where_nobody_used_any(
+    site: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranking, "BARS", 2)
+    at = app("nodes", cluster="known", period="2019", order="least")
+    assert [(row["name"], row["value"]) for row in charts(at)[0][1]] == [("n1", 0), ("n2", 0)]
+    assert not charts(app("nodes", cluster="known", period="1999", order="least"))
 
 
 @embedded

@@ -172,7 +172,8 @@ def _of(value: float, whole: float | None) -> str:
 def bars(rows: Sequence[tuple[str, float, str]]) -> pa.Table:
     """Make the data of a ranking from names, values and their figures in words."""
     longest = max((len(shown) for _, _, shown in rows), default=0)
-    reach = max((value for _, value, _ in rows), default=0.0) * (1 + LETTER_SHARE * longest)
+    largest = max((value for _, value, _ in rows), default=0.0) or 1.0  # zeros begin at the left
+    reach = largest * (1 + LETTER_SHARE * longest)
     return pa.table(
         {
             "name": pa.array([name or t(text.NO_NAME) for name, _, _ in rows], pa.string()),

@@ -297,7 +297,9 @@ def test_the_least_used_are_shown_where_nobody_used_any(
 ) -> None:
     monkeypatch.setattr(ranking, "BARS", 2)
     at = app("nodes", cluster="known", period="2019", order="least")
-    assert [(row["name"], row["value"]) for row in charts(at)[0][1]] == [("n1", 0), ("n2", 0)]
+    rows = charts(at)[0][1]
+    assert [(row["name"], row["value"]) for row in rows] == [("n1", 0), ("n2", 0)]
+    assert all(row["reach"] > 0 for row in rows)
     assert not charts(app("nodes", cluster="known", period="1999", order="least"))
 
 

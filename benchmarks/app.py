@@ -112,18 +112,18 @@ def visit(page: Page, url: str, section: str, place: Place, years: list[int], ru
     visits, here = Visits(), f"{url}/{address_of(place)}"
     visits.cold = open_page(page, here)
     visits.paint = float(page.evaluate(PAINTED) or 0.0) / 1000
-    resting = found(RESTING[place.path == RESTING[0]])
+    resting = place_of(RESTING[place.path == RESTING[0]])
     choose_year(page, years[-1])
     for run in range(runs):
         visits.opened.append(open_page(page, here))
         click(page, *resting)
         visits.clicked.append(click(page, section, place))
         visits.filtered.append(choose_year(page, years[run % len(years)]))
-        visits.again.append(choose_year(page, years[(run or len(years)) - 1]))
+        visits.again.append(choose_year(page, years[(run - 1) % len(years)]))
     return visits
 
 
-def found(path: str) -> tuple[str, Place]:
+def place_of(path: str) -> tuple[str, Place]:
     """Give a page with the section of the navigation that it is in."""
     return next(
         (section, place)

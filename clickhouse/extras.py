@@ -6,23 +6,17 @@ order in which they make sense. No extra takes more than a query, comparing a to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from clickhouse.compare import Earlier, compare, compared, earlier, shifted
 from clickhouse.connection import Warehouse
-from clickhouse.parts import (
-    added_up,
-    check_named,
-    whole,
-    with_shares,
-    with_total,
-    with_unused,
-)
+from clickhouse.parts import added_up, check_named, with_shares, with_unused
 from clickhouse.query import ask
 from clickhouse.question import Question
 from clickhouse.series import check_timed, filled
+from clickhouse.totals import whole, with_total
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,8 @@ class Extras:
 def ask_more(warehouse: Warehouse, question: Question, extras: Extras) -> pa.Table:
     """Answer with extras; see `clickhouse.query.ask` and the functions that add each."""
     extras.check(question)
+    if extras == Extras(total=True) and question.dimensions:
+        return ask(warehouse, replace(question, total=True))
     answer = with_unused(warehouse, question) if extras.unused else ask(warehouse, question)
     months = warehouse.settings.academic_year_starts
     if extras.versus:

@@ -1,4 +1,4 @@
-"""Parts and their whole: shares of it, a row for it, and names that have no part in it."""
+"""Parts of a whole: their shares of it, and names that have no part in it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,7 @@ from clickhouse.query import ask
 from clickhouse.question import Filter, Period, Question
 from clickhouse.scope import PERSONAL, Scope
 from clickhouse.settings import Settings
-
-
-def whole(question: Question) -> Question:
-    """Ask the same of all that it asks of, without a split."""
-    return replace(question, dimensions=(), limit=None, names=(), other=False)
+from clickhouse.totals import whole
 
 
 def with_shares(question: Question, answer: pa.Table, total: pa.Table) -> pa.Table:
@@ -44,31 +40,6 @@ def added_up(question: Question) -> list[str]:
     if not found:
         raise QuestionError(f"no share can be had of {', '.join(question.metrics)}")
     return found
-
-
-def with_total(question: Question, answer: pa.Table, total: pa.Table) -> pa.Table:
-    """Add a last row for the whole; a last column `row` says what each row is.
-
-    `total` answers `whole(question)`: its averages, maxima and distinct counts are of all rows.
-    """
-    kinds = [columns.PART] * answer.num_rows
-    if columns.ROW in answer.column_names:
-        kinds = answer.column(columns.ROW).to_pylist()
-        answer = answer.drop_columns([columns.ROW])
-    figures = {name: total.column(name).to_pylist() for name in total.column_names}
-    for name in answer.column_names:
-        if name.endswith(columns.SHARE) and name.removesuffix(columns.SHARE) in question.metrics:
-            figures[name] = [100.0]
-    last = pa.table(
-        {
-            field.name: pa.array(figures.get(field.name, [None]), field.type)
-            for field in answer.schema
-        },
-        schema=answer.schema,
-    )
-    return pa.concat_tables([answer, last]).append_column(
-        columns.ROW, pa.array([*kinds, columns.TOTAL])
-    )
 
 
 def with_unused(warehouse: Warehouse, question: Question) -> pa.Table:

@@ -41,6 +41,7 @@ from clickhouse.rowset import AT_ONCE, EAGER
 from clickhouse.scope import FEWEST_PEOPLE, Scope, refuse_personal
 from clickhouse.seen import for_whom, of_scope
 from clickhouse.spread import spread_lines
+from clickhouse.totals import is_one_query, whole, with_total
 
 __all__ = [
     "Explained", "Filter", "Period", "Question", "ask", "explain", "has_rollups", "to_sql",
@@ -55,10 +56,14 @@ def ask(warehouse: Warehouse, question: Question) -> pa.Table:
 
     Rows come in the order of time where a dimension is a time, else by the first metric, largest
     first. A figure without a row behind it is null. With `rows_behind` two columns more for each
-    metric follow; with `other` a last one, `row`, says whether a row is a `part` or the `other`
-    ones, for which the ranked dimension is null. The public gets no cell of too few people, see
-    `public`, and of a whole that is theirs nulls.
+    metric follow; with `other` or `total` a last one, `row`, says whether a row is a `part`, the
+    `other` ones, for which the ranked dimension is null, or the `total`. The public gets no cell of
+    too few people, see `public`, and of a whole that is theirs nulls.
     """
+    question.check()
+    if question.total and not is_one_query(question):
+        parts = ask(warehouse, replace(question, total=False))
+        return with_total(question, parts, ask(warehouse, whole(question)))
     if is_public(question.scope):
         return _for_the_public(warehouse, question)
     return _asked(warehouse, question)
@@ -124,7 +129,7 @@ def _columns(question: Question) -> list[str]:
     endings = (columns.ROWS, columns.ROWS_SHARE) if question.rows_behind else ()
     behind = [name + ending for name in question.metrics for ending in endings]
     people = [f"{_PEOPLE}{i}" for i, _ in enumerate(_people(question))]
-    row = [columns.ROW] if question.other else []
+    row = [columns.ROW] if question.other or question.total else []
     return [*question.dimensions, *question.metrics, *behind, *people, *row]
 
 
@@ -192,8 +197,12 @@ def values(
 
 
 def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any], Path]:
-    """Write the SQL of a question, the values for its parameters, and where its rows are from."""
+    """Write the SQL of a question, the values for its parameters, and where its rows are from.
+
+    A total that takes a query of its own is not in it.
+    """
     question.check()
+    question = replace(question, total=question.total and is_one_query(question))
     parameters: dict[str, Any] = {}
     need, of_parts = _need(warehouse, question, _needed_texts(question), parameters)
     path = _path(warehouse, question, need)
@@ -293,6 +302,8 @@ def _is_kept(
 
 def _select(question: Question, rows: str, conditions: list[str], is_kept: str) -> str:
     """Write the query; `is_kept` tells which rows are not to be summed up as the other ones."""
+    if question.total:
+        return _with_total(question, rows, conditions)
     split = {name: (key_sql(name), output_sql(name, key_sql(name))) for name in question.dimensions}
     if is_kept and question.ranked:
         split[question.ranked] = _kept_or_null(question.ranked)
@@ -306,6 +317,22 @@ def _select(question: Question, rows: str, conditions: list[str], is_kept: str) 
     sql = f"SELECT {', '.join(selected)} FROM {rows}{_where(conditions)}"
     sql += f" GROUP BY {', '.join(keys)}" if keys else ""
     return f"{sql} ORDER BY {_order(question)}"
+
+
+def _with_total(question: Question, rows: str, conditions: list[str]) -> str:
+    """Write the query for the parts and their total, which is there whatever the rows."""
+    keys = [key_sql(name) for name in question.dimensions]
+    is_part = f"grouping({keys[0]}) = 0"
+    selected = [
+        f"if({is_part}, {output_sql(name, key)}, NULL) AS d{i}"
+        for i, (name, key) in enumerate(zip(question.dimensions, keys, strict=True))
+    ]
+    selected += [f"{sql} AS {alias}" for sql, alias in _figures(question)]
+    kind = f"if({is_part}, '{columns.PART}', '{columns.TOTAL}') AS kind"
+    return (
+        f"SELECT {', '.join([*selected, kind])} FROM {rows}{_where(conditions)}"
+        f" GROUP BY GROUPING SETS (({', '.join(keys)}), ()) ORDER BY kind, {_order(question)}"
+    )
 
 
 def _kept_or_null(ranked: str) -> tuple[str, str]:

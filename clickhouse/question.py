@@ -106,7 +106,8 @@ class Question:
 
     `limit` keeps the `limit` largest by the first metric (the smallest with `ascending`): of the
     first dimension that is a name, each with all of its rows; `names` keeps the ones that it names.
-    With `other` the rest is summed up as one row more for each value of the other dimensions.
+    With `other` the rest is summed up as one row more for each value of the other dimensions, with
+    `total` all is as a last row, with averages, quantiles and distinct counts of all.
     `rows_behind` says of each metric how many rows it stands on. `booked` tells on which day wall
     time counts: that of the job's `end`, as qacct has it, or `spread` over the days that it ran.
     `exact` asks the lines, even where a rollup would do. `scope` tells whose jobs there are at all.
@@ -124,6 +125,7 @@ class Question:
     rows_behind: bool = False
     booked: Literal["end", "spread"] = "end"
     scope: Scope | None = None
+    total: bool = False
 
     @property
     def ranked(self) -> str | None:
@@ -163,6 +165,8 @@ class Question:
                 refuse_public(self.scope, name)
 
     def _check_kept(self) -> None:
+        if self.total and not self.dimensions:
+            raise QuestionError("a total is of what is split: name a dimension")
         if self.names and self.limit is not None:
             raise QuestionError("either names or a limit")
         if self.names and not self.ranked:

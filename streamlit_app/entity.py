@@ -9,6 +9,7 @@ import pyarrow as pa
 import streamlit as st
 
 from clickhouse.query import Period, Question
+from clickhouse.totals import without_total
 from streamlit_app import address, capacity, charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
 from streamlit_app.figures import (
@@ -108,13 +109,13 @@ def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
     choice = choose(dimensions, (*listed(dimensions[0]), *MEDIANS))
     dimension, metric = choice.dimension, choice.metric
     columns = _each_once(metric, "jobs", *listed(dimension))
-    parts, whole, totals, table = data.answers(
+    parts, found, table = data.answers(
         firsts_over_time(choice, scope),
-        scope.question(with_jobs(metric), scope.grain),
-        scope.question(_each_once(metric, "jobs", DEFAULT_METRIC, "cpu_efficiency")),
+        scope.over_time(_each_once(metric, "jobs", DEFAULT_METRIC, "cpu_efficiency")),
         scope.question(columns, dimension, limit=TABLE_ROWS),
         ahead=quick(_medians(dimension, columns[0], scope)),
     )
+    whole, totals = without_total(found)
     left, right = st.columns([2, 3])
     with left:
         end_panel(f"{key}_ranking", choice, end(choice, table, scope), totals, scope)
@@ -242,13 +243,14 @@ def _show_one(key: str, dimension: str, name: str, scope: Scope) -> None:
     figures = NODE_FIGURES if dimension == "node" else KEY_FIGURES
     asked = _each_once(*listed(dimension), *figures)
     others = replace(scope, filters=tuple(f for f in scope.filters if f.dimension != dimension))
-    totals, per_step, everything = data.answers(
-        scope.question(asked),
-        scope.question(asked, scope.grain),
+    over_time = scope.over_time(asked)
+    found, everything = data.answers(
+        over_time,
         others.question(("core_hours", "jobs")),
-        ahead=earlier_questions(figures, scope, period),
+        ahead=earlier_questions(over_time, period),
     )
-    earlier = ask_earlier(figures, scope, period)
+    per_step, totals = without_total(found)
+    earlier = ask_earlier(over_time, scope, period)
     _share_of_all(totals, everything)
     show_figures(key, figures, totals, per_step, scope, earlier)
     left, right = st.columns(2)

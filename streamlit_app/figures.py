@@ -12,6 +12,7 @@ import streamlit as st
 
 from clickhouse.metrics import METRICS
 from clickhouse.query import Period, Question
+from clickhouse.totals import without_total
 from streamlit_app import calendars, compare, data, shape, sparkline, text
 from streamlit_app.cards import card, nothing
 from streamlit_app.filters import Scope
@@ -70,24 +71,20 @@ def choose_comparison(key: str, scope: Scope) -> Period | None:
     return compare.earlier(scope, compare.YEAR_BEFORE) if chosen in names else None
 
 
-def earlier_questions(
-    names: Sequence[str], scope: Scope, period: Period | None
-) -> tuple[Question, ...]:
-    """Write the questions of `ask_earlier`, to ask them with those of the page."""
-    if period is None:
-        return ()
-    asked = tuple(dict.fromkeys(("jobs", *names)))
-    return (
-        compare.asked_of(scope.question(asked), period),
-        compare.asked_of(scope.question(asked, scope.grain), period),
-    )
+def earlier_questions(question: Question, period: Period | None) -> tuple[Question, ...]:
+    """Write the question of `ask_earlier`, to ask it with those of the page.
+
+    It is what the page asks of the period that it is about, so that the answer serves both.
+    """
+    return (compare.asked_of(question, period),) if period else ()
 
 
-def ask_earlier(names: Sequence[str], scope: Scope, period: Period | None) -> Earlier | None:
-    """Ask for the figures of the period to compare with, in steps of the same length."""
+def ask_earlier(question: Question, scope: Scope, period: Period | None) -> Earlier | None:
+    """Ask what `Scope.over_time` asks, of the period to compare with."""
     if period is None or period.start is None or period.end is None:
         return None
-    totals, per_step = data.answers(*earlier_questions(names, scope, period))
+    [found] = data.answers(*earlier_questions(question, period))
+    per_step, totals = without_total(found)
     before = replace(scope, period=period, first=period.start, last=period.end - DAY)
     return Earlier(period, totals, per_step, before)
 

@@ -6,7 +6,7 @@ They live in the address (`narrowing.py`), so that a link restores them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import streamlit as st
@@ -51,6 +51,10 @@ class Scope:
     ) -> Question:
         """Ask for metrics by dimensions, of what the filters let through."""
         return Question(metrics, dimensions, self.period, self.filters, limit, ascending)
+
+    def over_time(self, metrics: tuple[str, ...]) -> Question:
+        """Ask for metrics step by step, with the total: to be taken apart by `without_total`."""
+        return replace(self.question(metrics, self.grain), total=True)
 
     @property
     def days(self) -> str:

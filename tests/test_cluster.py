@@ -90,6 +90,7 @@ MORE: tuple[tuple[Question, Extras], ...] = (
     (Question(("jobs",), ("queue",), YEAR), Extras(unused=True)),
     (Question(("jobs",), ("day",), Period.parse("2025-03")), Extras(fill=True)),
     (Question(("jobs",), ("metagroup",), rows_behind=True), Extras(total=True)),
+    (Question(("jobs", "users", "wait_median"), ("month",), YEAR), Extras(total=True)),
     (Question(("core_hours",), ("metagroup", "month"), YEAR, booked="spread"), Extras()),
     (Question(("jobs", "users"), ("queue",), scope=Scope(groups=("chimie",))), Extras()),
     (Question(("jobs", "core_hours"), ("queue", "month"), YEAR, scope=PUBLIC), Extras()),

@@ -22,9 +22,10 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
 from clickhouse.extras import Extras, ask_more
 from clickhouse.metrics import METRICS
-from clickhouse.parts import whole, with_unused
+from clickhouse.parts import with_unused
 from clickhouse.query import Filter, Period, Question, ask, to_sql
 from clickhouse.series import filled
+from clickhouse.totals import whole, without_total
 from tests import server as servers
 from tests.helpers import CLUSTER, NAMES, load_bytes, warehouse
 from tests.test_rollups import SITE, accounting, questions
@@ -177,6 +178,75 @@ def test_an_extra_takes_no_more_queries(db: Warehouse, monkeypatch: pytest.Monke
     assert len(asked_sql) == 1
     ask_more(db, question, Extras(fill=True, versus="year", share=True))
     assert len(asked_sql) == 1 + 3
+
+
+def same_rows(found: list[dict[str, Any]], true: list[dict[str, Any]]) -> bool:
+    return len(found) == len(true) and all(
+        one.keys() == other.keys() and all(close(one[name], other[name]) for name in one)
+        for one, other in zip(found, true, strict=True)
+    )
+
+
+def test_a_question_with_its_total_is_both_of_them(db: Warehouse) -> None:
+    @some
+    @given(questions(), st.booleans(), st.booleans())
+    def check(question: Question, exact: bool, rows_behind: bool) -> None:
+        question = replace(
+            question,
+            dimensions=question.dimensions or ("month",),
+            exact=exact,
+            rows_behind=rows_behind,
+        )
+        found = ask(db, replace(question, total=True))
+        split, total = without_total(found)
+        assert same_rows(split.to_pylist(), ask(db, question).to_pylist()), question
+        [one] = total.select(ask(db, whole(question)).column_names).to_pylist()
+        assert same_rows([one], ask(db, whole(question)).to_pylist()), question
+        assert found["row"].to_pylist() == ["part"] * split.num_rows + ["total"]
+        assert not any(total[name][0].as_py() for name in question.dimensions)
+
+    check()
+    spread = Question(("wall_hours", "core_hours"), ("month",), booked="spread", total=True)
+    parts_of, total = without_total(ask(db, spread))
+    assert same_rows(parts_of.to_pylist(), ask(db, replace(spread, total=False)).to_pylist())
+    assert same_rows(total.drop_columns(["month"]).to_pylist(), ask(db, whole(spread)).to_pylist())
+
+
+def test_a_total_is_there_without_any_line(db: Warehouse) -> None:
+    nobody = (Filter("user", ("nobody",)),)
+    question = Question(("jobs", "wait_avg"), ("month",), filters=nobody, total=True)
+    assert ask(db, question).to_pylist() == [
+        {"month": None, "jobs": 0, "wait_avg": None, "row": "total"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("question", "queries"),
+    [
+        (Question(("users", "wait_median"), ("month",)), 1),
+        (Question(("jobs",), ("month", "parallel_class")), 1),
+        (Question(("jobs",), ("metagroup",)), 2),  # a line counts for each of its metagroups
+        (Question(("jobs",), ("user",), limit=2), 2),
+        (Question(("cores_in_use",), ("month",)), 2),  # over the days of the month, or of all
+    ],
+)
+def test_a_total_is_read_with_its_parts(
+    db: Warehouse, question: Question, queries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked_sql: list[str] = []
+    arrow = db.arrow
+    monkeypatch.setattr(
+        db, "arrow", lambda sql, *given: asked_sql.append(sql) or arrow(sql, *given)
+    )
+    assert ask(db, replace(question, total=True)).num_rows > 1
+    assert len(asked_sql) == queries
+    assert ask_more(db, question, Extras(total=True)).num_rows > 1
+    assert len(asked_sql) == 2 * queries
+
+
+def test_a_total_of_nothing_split_is_refused(db: Warehouse) -> None:
+    with pytest.raises(QuestionError, match="name a dimension"):
+        ask(db, Question(("jobs",), total=True))
 
 
 def test_a_total_and_shares_of_it(db: Warehouse) -> None:

@@ -32,6 +32,7 @@ from clickhouse.rollups import refresh
 from clickhouse.running import Reader
 from clickhouse.scope import EVERYTHING, FEWEST_PEOPLE, PERSONAL, Scope, settings_of
 from clickhouse.settings import Settings
+from clickhouse.totals import whole, without_total
 from ingest.loader import load_file
 from pychart import demo
 from tests import helpers, server
@@ -373,6 +374,10 @@ def test_the_public_sees_no_few_people(db: Warehouse, by: tuple[str, ...]) -> No
             assert not some & few.keys(), few
     limited = ask(db, replace(public, limit=2)).to_pylist() if by else []
     assert all(row in shown.values() for row in limited)
+    if by:
+        split, total = without_total(ask(db, replace(public, total=True)))
+        assert split.to_pylist() == [*shown.values()]
+        assert total.drop_columns([*by]).to_pylist() == ask(db, whole(public)).to_pylist()
 
 
 def key(row: dict[str, Any], by: tuple[str, ...]) -> tuple[Any, ...]:

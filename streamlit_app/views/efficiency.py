@@ -6,6 +6,7 @@ import pyarrow as pa
 import streamlit as st
 
 from clickhouse.query import Question
+from clickhouse.totals import without_total
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
 from streamlit_app.figures import (
@@ -49,18 +50,19 @@ def show(scope: Scope) -> None:
     page_header(t("Efficiency"), scope)
     period = choose_comparison("efficiency", scope)
     requests = {name: _requests(name, scope) for name in REQUESTS}
-    totals, per_step, users, queues = data.answers(
-        scope.question((*KEY_FIGURES, "jobs")),
-        scope.question(OVER_TIME, scope.grain),
+    over_time = scope.over_time(OVER_TIME)
+    found, users, queues = data.answers(
+        over_time,
         scope.question(BY_USER, "user", limit=MOST_USERS),
         scope.question(BY_USER, "queue", limit=MOST_USERS),
         ahead=(
-            *earlier_questions(KEY_FIGURES, scope, period),
+            *earlier_questions(over_time, period),
             *(histogram_of(quantity, scope) for quantity in QUANTITIES),
             *quick(*requests.values()),
         ),
     )
-    earlier = ask_earlier(KEY_FIGURES, scope, period)
+    per_step, totals = without_total(found)
+    earlier = ask_earlier(over_time, scope, period)
     show_figures("efficiency", KEY_FIGURES, totals, per_step, scope, earlier)
     left, right = st.columns(2)
     with left:

@@ -6,6 +6,7 @@ import pyarrow as pa
 import streamlit as st
 
 from clickhouse.query import Question
+from clickhouse.totals import without_total
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
 from streamlit_app.figures import (
@@ -44,17 +45,18 @@ def show(scope: Scope) -> None:
     lost = ("lost_core_hours", "jobs")
     exits = scope.question(("attempts",), "exit_status", limit=100)
     nodes = scope.question(NODES, "node", limit=MOST_NODES)
-    totals, per_step, outcomes, parts, codes, users, queues = data.answers(
-        scope.question((*KEY_FIGURES, "jobs")),
-        scope.question((*KEY_FIGURES, "jobs"), scope.grain),
+    over_time = scope.over_time((*KEY_FIGURES, "jobs"))
+    found, outcomes, parts, codes, users, queues = data.answers(
+        over_time,
         scope.question(("attempts",), "outcome"),
         scope.question(("attempts",), scope.grain, "outcome"),
         scope.question(("attempts",), "failed"),
         scope.question(lost, "user", limit=BARS),
         scope.question(lost, "queue", limit=BARS),
-        ahead=(*earlier_questions(KEY_FIGURES, scope, period), *quick(exits, nodes)),
+        ahead=(*earlier_questions(over_time, period), *quick(exits, nodes)),
     )
-    earlier = ask_earlier(KEY_FIGURES, scope, period)
+    per_step, totals = without_total(found)
+    earlier = ask_earlier(over_time, scope, period)
     show_figures("failures", KEY_FIGURES, totals, per_step, scope, earlier)
     left, right = st.columns([2, 3])
     with left:

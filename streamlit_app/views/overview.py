@@ -9,6 +9,7 @@ import streamlit as st
 
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.query import Period, Question
+from clickhouse.totals import without_total
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
 from streamlit_app.compare import asked_of
@@ -47,19 +48,20 @@ def show(scope: Scope) -> None:
     page_header(t("Overview"), scope)
     period = choose_comparison("overview", scope)
     dimensions = _split(scope)
-    totals, per_step, classes, outcomes, days, *tops = data.answers(
-        scope.question(QUICK),
-        scope.question(QUICK, scope.grain),
+    over_time = scope.over_time(QUICK)
+    found, classes, outcomes, days, *tops = data.answers(
+        over_time,
         scope.question(("jobs", "core_hours"), "parallel_class"),
         scope.question(("attempts",), "outcome"),
         _days_of_last_year(scope),
         *(scope.question(WHO, each, limit=BARS) for each in dimensions),
         ahead=(
-            *earlier_questions(KEY_FIGURES, scope, period),
+            *earlier_questions(over_time, period),
             *quick(scope.question(MEDIANS)),
         ),
     )
-    earlier = ask_earlier(KEY_FIGURES, scope, period)
+    per_step, totals = without_total(found)
+    earlier = ask_earlier(over_time, scope, period)
     show_figures("overview", KEY_FIGURES, totals, per_step, scope, earlier)
     left, right = st.columns(2)
     with left:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import streamlit as st
 
 from clickhouse.metrics import METRICS
+from clickhouse.totals import without_total
 from streamlit_app import data, text
 from streamlit_app.cards import page_header
 from streamlit_app.filters import Scope, current
@@ -37,12 +38,12 @@ def show(scope: Scope) -> None:
     chosen = choose(offered(*DIMENSIONS), tuple(METRICS), with_order=False)
     dimension, metric = chosen.dimension, chosen.metric
     asked = with_jobs(metric)
-    totals, parts, whole, table = data.answers(
-        scope.question(asked),
+    found, parts, table = data.answers(
+        scope.over_time(asked),
         firsts_over_time(chosen, scope),
-        scope.question(asked, scope.grain),
         scope.question(asked, dimension, limit=TABLE_ROWS),
     )
+    whole, totals = without_total(found)
     top, bottom = (replace(chosen, order=order) for order in (MOST, LEAST))
     most = end(top, table, scope)
     left, right = st.columns(2)

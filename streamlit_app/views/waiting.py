@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 import streamlit as st
 
 from clickhouse.query import Question
+from clickhouse.totals import without_total
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
 from streamlit_app.figures import (
@@ -45,20 +46,21 @@ def show(scope: Scope) -> None:
     page_header(t("Waiting"), scope)
     period = choose_comparison("waiting", scope)
     requested = scope.question(ASKED, "requested_time_from")
-    totals, per_step, queues, sizes, users = data.answers(
-        scope.question((*KEY_FIGURES, "jobs")),
-        scope.question((*KEY_FIGURES, "jobs"), scope.grain),
+    over_time = scope.over_time((*KEY_FIGURES, "jobs"))
+    found, queues, sizes, users = data.answers(
+        over_time,
         scope.question(LISTED, "queue"),
         scope.question(ASKED, "slots_from"),
         scope.question(("wait_avg", "jobs"), "user", limit=BARS),
         ahead=(
-            *earlier_questions(KEY_FIGURES, scope, period),
+            *earlier_questions(over_time, period),
             bands_of("wait", scope),
             histogram_of("wait", scope),
             *quick(requested, _heat(HEAT[0], scope)),
         ),
     )
-    earlier = ask_earlier(KEY_FIGURES, scope, period)
+    per_step, totals = without_total(found)
+    earlier = ask_earlier(over_time, scope, period)
     show_figures("waiting", KEY_FIGURES, totals, per_step, scope, earlier)
     jobs = shape.total(totals)
     bands_panel("waiting_time", t("Wait {steps}", steps=per_grain(scope)), "wait", scope)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,26 @@ def test_a_changed_parser_replaces_the_old_one(
         assert migrate(db) == [each.name for each in known]
         load_bytes(db, tmp_path / "new", line(owner="bob") + b"\n")
         assert column(db, "SELECT owner FROM records ORDER BY owner") == ["ANN", "bob"]
+
+
+def test_a_year_that_gets_no_more_lines_becomes_one_part(database_url: str, tmp_path: Path) -> None:
+    def parts() -> int:
+        return int(one(db, "SELECT count() FROM system.parts WHERE active AND table = 'accounting'"
+                       " AND database = currentDatabase()"))  # fmt: skip
+
+    with warehouse(database_url) as db:
+        for number in (1, 2):
+            load_bytes(db, tmp_path / f"accounting.{number}", line(job_number=number) + b"\n")
+        written = one(db, "SHOW CREATE TABLE accounting")
+        assert "min_age_to_force_merge_seconds = 3600" in written
+        assert "min_age_to_force_merge_on_partition_only = 1" in written
+        assert parts() == 2
+        db.command("ALTER TABLE accounting MODIFY SETTING min_age_to_force_merge_seconds = 1")
+        until = time.monotonic() + 60
+        while parts() > 1 and time.monotonic() < until:
+            time.sleep(0.2)
+        assert parts() == 1
+        assert column(db, "SELECT job_number FROM records ORDER BY 1") == [1, 2]
 
 
 def test_settings_of_clusters_apply_to_what_is_loaded(database_url: str) -> None:

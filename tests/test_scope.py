@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -19,40 +18,29 @@ from hypothesis import strategies as st
 from clickhouse import policies, records
 from clickhouse.connection import Warehouse
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.distributions import TIMES, Bands, Heatmap, Histogram, distribution
+from clickhouse.distributions import TIMES, Heatmap, Histogram, distribution
 from clickhouse.errors import PychartError, QuestionError, WarehouseError
 from clickhouse.extras import Extras, ask_more
-from clickhouse.measures import TABLES
 from clickhouse.metrics import METRICS
-from clickhouse.migrate import migrate
 from clickhouse.parts import with_unused
 from clickhouse.query import Filter, Period, Question, ask, to_sql, values
 from clickhouse.records import JobKey, Search
-from clickhouse.rollups import refresh
 from clickhouse.running import Reader
-from clickhouse.scope import EVERYTHING, FEWEST_PEOPLE, PERSONAL, Scope, settings_of
-from clickhouse.settings import Settings
+from clickhouse.scope import FEWEST_PEOPLE, PERSONAL, Scope
 from clickhouse.totals import whole, without_total
-from ingest.loader import load_file
-from pychart import demo
 from tests import helpers, server
-from tests.conftest import missing
-from tests.policed import policed_server
+from tests.scoped import (
+    ALL,
+    MIXED,
+    OTHERS,
+    QUESTIONS,
+    SEEN,
+    YEAR,
+    filled,
+    same,
+    write_lines,
+)
 
-ALL = Period()
-# alice, bruno, … of the live cell; the others are of the demo
-METAGROUPS: dict[str, Any] = {
-    "labs": {"groups": ["chimie", "rmn"], "users": ["emile"]},
-    "until": {"members": [{"group": "biologie", "until": "2025-01-01"}]},
-    "within": {"members": [{"group": "physique", "since": "2024-10-15"}]},
-    "left": {"members": [{"group": "physique", "until": "2024-10-15"}]},
-    "theirs": {"members": [{"group": "info", "clusters": [helpers.CLUSTER]}]},
-    "elsewhere": {"members": [{"group": "maths", "clusters": ["other"]}]},
-}
-CLUSTERS: dict[str, Any] = {
-    helpers.CLUSTER: {"timezone": "Europe/Paris", "queues": ["unused.q"]},
-    "other": {},
-}
 KINDS = {
     "user": Scope(users=("alice", "nobody")),
     "group": Scope(groups=("chimie", "info")),
@@ -62,15 +50,6 @@ KINDS = {
     "within a month": Scope(metagroups=("within", "unknown")),
 }
 MAIN = ("metagroup",)  # which is asked everything
-MIXED = {
-    "user": Scope(users=("alice", "emile")),
-    "correspondent": Scope(groups=("info",), metagroups=("labs", "until"), projects=("climate",)),
-}
-SEEN = {  # by hand: over `lines`
-    "user": "owner IN ('alice', 'emile')",
-    "correspondent": "`group` IN ('info', 'chimie', 'rmn') OR owner = 'emile'"
-    " OR project = 'climate' OR `group` = 'biologie' AND day < '2025-01-01'",
-}
 NOBODY, PUBLIC = Scope(), Scope(public=True)
 FILTERS = {
     kind: (Filter("metagroup" if kind in ("dated", "within a month") else kind, names),)
@@ -81,10 +60,8 @@ FILTERS = {
 
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory: pytest.TempPathFactory, sample: Path) -> Path:
-    """The live cell's lines and 2,000 of the demo, one of them unreadable."""
     file = tmp_path_factory.mktemp("scope") / "accounting"
-    demo.write_demo(file, 1200, 2, 5)
-    file.write_bytes(sample.read_bytes() + b"secret:of:somebody\n" + file.read_bytes())
+    write_lines(file, sample)
     return file
 
 
@@ -101,16 +78,6 @@ def db(
         yield opened
     if running:
         running.query("DROP DATABASE pychart_scope_all SYNC")
-
-
-def filled(url: str, lines: Path) -> Warehouse:
-    opened = Warehouse(
-        Settings(database=url, clusters=CLUSTERS, metagroups=METAGROUPS), create=True
-    )
-    migrate(opened)
-    load_file(opened, helpers.CLUSTER, lines)
-    refresh(opened)
-    return opened
 
 
 @pytest.fixture(scope="module")
@@ -141,58 +108,7 @@ def is_seen(line: bytes) -> bool:
     )
 
 
-def same(one: pa.Table, other: pa.Table) -> None:
-    """Compare answers, floats but for their last digits, rows in any order."""
-    assert one.column_names == other.column_names
-    left, right = (sorted(map(rounded, each.to_pylist()), key=repr) for each in (one, other))
-    assert left == right
-
-
-def rounded(row: dict[str, Any]) -> list[Any]:
-    return [f"{each:.6g}" if isinstance(each, float) else each for each in row.values()]
-
-
 # --- questions ----------------------------------------------------------------------------------
-
-YEAR = Period.parse("2024")
-QUESTIONS = {
-    "totals": Question(("jobs", "core_hours", "users", "groups")),
-    "by month": Question(("jobs", "attempts"), ("month",)),
-    "by day": Question(("cpu_hours",), ("day",), YEAR),
-    "users": Question(("jobs", "wait_avg"), ("user",), limit=3),
-    "the rest": Question(("core_hours",), ("queue", "year"), limit=2, other=True),
-    "some users' nodes": Question(
-        ("jobs",), ("node",), filters=(Filter("user", ("alice", "emile", "bruno")),)
-    ),
-    "medians": Question(("wait_median", "jobs"), ("queue",)),
-    "metagroups": Question(("core_hours",), ("metagroup",)),
-    "nodes": Question(("jobs",), ("node",), filters=(Filter("outcome", ("done",)),)),
-    "distinct": Question(("distinct_jobs",), ("outcome",), rows_behind=True),
-    "lines": Question(("jobs", "ram_max"), ("parallel_class",), exact=True),
-    "over days": Question(("wall_hours",), ("month",), YEAR, booked="spread"),
-}
-OTHERS: dict[str, Callable[[Warehouse, Question], pa.Table]] = {
-    "histogram": lambda db, q: distribution(
-        db, Histogram("wait", TIMES, ("queue",), ALL, q.filters, exact=True, scope=q.scope)
-    ),
-    "bands": lambda db, q: distribution(
-        db, Bands("duration", "month", filters=q.filters, exact=True, scope=q.scope)
-    ),
-    "heatmap": lambda db, q: distribution(
-        db, Heatmap("jobs", "queue", "user", 5, filters=q.filters, scope=q.scope)
-    ),
-    "extras": lambda db, q: ask_more(
-        db,
-        replace(q, metrics=("jobs",), dimensions=("month",), period=YEAR),
-        Extras(fill=True, versus="previous", share=True, total=True),
-    ),
-    "search": lambda db, q: (
-        records.search(
-            db, Search(date(2000, 1, 1), date(2030, 1, 1), filters=q.filters, scope=q.scope), 50
-        ).table
-    ),
-    "values": lambda db, q: ask(db, replace(q, metrics=("attempts",), dimensions=("job_name",))),
-}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -514,124 +430,6 @@ def test_an_error_tells_nothing_of_hidden_rows(db: Warehouse, reader: Reader) ->
                 assert answer(reader, sql, MIXED[role])
     with pytest.raises(PychartError):
         answer(reader, sql, None)
-
-
-# --- row policies of a server -------------------------------------------------------------------
-
-NO_STORAGE, READONLY_SETTING = 514, 452
-
-
-@pytest.fixture(scope="module")
-def guarded(
-    tmp_path_factory: pytest.TempPathFactory, lines: Path
-) -> Iterator[server.RunningServer]:
-    """A server whose users see what our row policies let them see."""
-    folder = tmp_path_factory.mktemp("guarded")
-
-    def fill(running: server.RunningServer) -> dict[str, str]:
-        with filled(running.url("pychart"), lines) as opened:
-            return policies.conditions(opened)
-
-    try:
-        with policed_server(folder, folder / "data", fill) as running:
-            yield running
-    except server.ServerUnavailable as error:
-        missing(str(error))
-
-
-def test_a_server_shows_rows_to_nobody_in_particular(guarded: server.RunningServer) -> None:
-    def count(user: str, comment: str = "", sql: str = "count() FROM pychart.records") -> int:
-        settings = {"log_comment": comment} if comment else None
-        return int(guarded.query(f"SELECT {sql}", user=user, settings=settings))
-
-    everything = count("default")
-    assert everything > 0
-    tables = ("accounting", "cube_months", "cube_days", "value_months", "rejected_lines", "batches")
-    for table in tables:
-        assert count("pychart_app", sql=f"count() FROM pychart.{table}") == 0
-        assert count("pychart_app", EVERYTHING, f"count() FROM pychart.{table}") > 0
-    for comment in ("nonsense", "{}", '{"pychart_scope":"names"}', '{"pychart_scope":"All"}'):
-        assert count("pychart_app", comment) == 0
-    assert count("pychart_app", EVERYTHING) == everything
-    own = count("default", sql="countIf(owner = 'alice') FROM pychart.records")
-    assert count("alice") == own > 0
-    for sql in (
-        "uniqExact(owner) FROM pychart.jobs",
-        "uniqExact(owner) FROM merge('pychart', '^accounting$')",
-        "uniqExact(owner) FROM pychart.cube_months",
-        "uniqExact(owner) FROM (SELECT owner FROM pychart.jobs UNION ALL"
-        " SELECT owner FROM pychart.records)",
-    ):
-        assert count("alice", sql=sql) == 1
-    assert count("alice", sql="countIf(throwIf(owner != 'alice')) FROM pychart.accounting") == 0
-    for where in ("WHERE", "PREWHERE"):
-        sql = f"count() FROM pychart.accounting {where} throwIf(owner != 'alice') = 0"
-        assert count("alice", sql=sql) == own
-    # the aliases of a policy are its own, whatever a statement names so
-    for mine in (
-        f"'{EVERYTHING}' AS pychart_said",
-        "['bob'] AS pychart_users",
-        "['labs'] AS pychart_metagroups",
-    ):
-        for analyzer in (0, 1):
-            sql = f"uniqExact(owner) FROM pychart.accounting SETTINGS enable_analyzer = {analyzer}"
-            assert guarded.query(f"WITH {mine} SELECT {sql}", user="alice") == "1\n"
-            sql = f"countIf(owner != 'alice'), {mine} FROM pychart.accounting GROUP BY ALL"
-            sql += f" SETTINGS enable_analyzer = {analyzer}"
-            assert guarded.query(f"SELECT {sql}", user="alice").split("\t")[0] == "0"
-    for sql in ("SELECT 1 SETTINGS log_comment = 'x'", "SET log_comment = 'x'"):
-        with pytest.raises(server.QueryRefused) as error:
-            guarded.query(sql, user="alice")
-        assert error.value.code == READONLY_SETTING
-    with pytest.raises(server.QueryRefused) as error:
-        guarded.query("SELECT 1", user="alice", settings={"log_comment": EVERYTHING})
-    assert error.value.code == READONLY_SETTING
-
-
-def test_no_month_of_a_rollup_tells_of_days_beyond_a_membership(
-    guarded: server.RunningServer,
-) -> None:
-    for name in ("within", "left"):
-        said = settings_of(Scope(metagroups=(name,)))
-
-        def count(sql: str, said: dict[str, str] = said) -> int:
-            return int(guarded.query(f"SELECT {sql}", user="pychart_app", settings=said))
-
-        seen = count("count() FROM pychart.lines")
-        assert count("sum(line_count) FROM pychart.cube_days") == seen > 0
-        assert 0 < count("sum(line_count) FROM pychart.user_months") < seen
-        for cube in TABLES:
-            if cube.names_people and "line_count" in cube.measures:
-                assert count(f"sum(line_count) FROM pychart.{cube.name}") <= seen, cube.name
-
-
-def test_questions_say_for_whom_they_are(guarded: server.RunningServer) -> None:
-    settings = [
-        Settings(database=guarded.url("pychart", user), clusters=CLUSTERS, metagroups=METAGROUPS)
-        for user in ("default", "pychart_app")
-    ]
-    with Warehouse(settings[0]) as free, Warehouse(settings[1]) as bound:
-        for scope in (None, MIXED["correspondent"]):
-            for name in ("totals", "by day", "medians", "over days", "lines"):
-                scoped = replace(QUESTIONS[name], scope=scope)
-                same(ask(bound, scoped), ask(free, scoped))
-            for name in ("histogram", "search"):
-                asked = Question(("jobs",), scope=scope)
-                same(OTHERS[name](bound, asked), OTHERS[name](free, asked))
-        # a question that forgets its scope is still for somebody
-        for role, scope in MIXED.items():
-            found = bound.rows("SELECT count() FROM lines", settings=settings_of(scope))
-            assert found == free.rows(f"SELECT count() FROM lines WHERE {SEEN[role]}")
-
-
-def test_policies_are_made_on_a_server_only(guarded: server.RunningServer, db: Warehouse) -> None:
-    settings = Settings(database=guarded.url("pychart"), clusters=CLUSTERS, metagroups=METAGROUPS)
-    if db.embedded:
-        assert policies.apply(db) == []
-        return
-    with Warehouse(settings) as opened, pytest.raises(PychartError) as error:
-        policies.apply(opened)  # understood and permitted; this build has nowhere to store it
-    assert getattr(error.value, "code", 0) == NO_STORAGE
 
 
 # --- the scope itself ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from streamlit_app.i18n import t
 MISSING = "–"
 NO_NAME = "(none)"  # of an empty field of the accounting file; the address has this word too
 MILLION = 1e6
+LEAST = 1e-6  # what is smaller is written as 0
 NAME_LENGTH = 40  # characters of a name that a heading or a label shows
 # Dimensions whose values are words of ours, which have a translation; all others are site's names.
 WORDED = frozenset({"parallel_class", "outcome", "flag"})
@@ -62,6 +63,13 @@ def _number(value: float, unit: str) -> str:
 
 
 def _decimals(value: float, unit: str) -> int:
+    usual = _usual_decimals(value, unit)
+    if abs(value) >= 0.5 * 10**-usual or abs(value) < LEAST:
+        return usual
+    return 1 - math.floor(math.log10(abs(value)))  # two digits of what would be shown as 0
+
+
+def _usual_decimals(value: float, unit: str) -> int:
     if not unit:
         return 0 if value == int(value) else 1
     if unit == "%":

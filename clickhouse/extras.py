@@ -48,6 +48,8 @@ class Extras:
 
 def ask_more(warehouse: Warehouse, question: Question, extras: Extras) -> pa.Table:
     """Answer with extras; see `clickhouse.query.ask` and the functions that add each."""
+    extras = replace(extras, total=extras.total or question.total)
+    question = replace(question, total=False)
     extras.check(question)
     if extras == Extras(total=True) and question.dimensions:
         return ask(warehouse, replace(question, total=True))

@@ -244,6 +244,14 @@ def test_a_total_is_read_with_its_parts(
     assert len(asked_sql) == 2 * queries
 
 
+def test_a_total_comes_after_what_is_added(db: Warehouse) -> None:
+    question = Question(("jobs",), ("day",), Period.parse("2018-03"))
+    true = ask_more(db, question, Extras(fill=True, versus="year", total=True))
+    found = ask_more(db, replace(question, total=True), Extras(fill=True, versus="year"))
+    assert found.to_pylist() == true.to_pylist()
+    assert found["row"].to_pylist() == ["part"] * 31 + ["total"]
+
+
 def test_a_total_of_nothing_split_is_refused(db: Warehouse) -> None:
     with pytest.raises(QuestionError, match="name a dimension"):
         ask(db, Question(("jobs",), total=True))

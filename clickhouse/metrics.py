@@ -60,7 +60,8 @@ def _quantiles(
     # one call for all levels, which the engine then computes once
     value, weight = columns
     found = f"quantilesExactWeightedInterpolatedIf(0.5, 0.9, 0.99)({value}, {weight}, {weight} > 0)"
-    have = f"a {what.lower()} of at most this" if unit == "s" else "at most this"
+    article = "an" if what[0] in "AEIOU" else "a"
+    have = f"{article} {what.lower()} of at most this" if unit == "s" else "at most this"
     named = (("median", "median", "half"), ("p90", "90 %", "90 %"), ("p99", "99 %", "99 %"))
     return {
         f"{name}_{suffix}": Metric(

@@ -69,6 +69,15 @@ def db(
         running.query(f"DROP DATABASE IF EXISTS {name} SYNC")
 
 
+@pytest.fixture
+def asked_sql(db: Warehouse, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The queries of questions, as they are asked."""
+    found: list[str] = []
+    arrow = db.arrow
+    monkeypatch.setattr(db, "arrow", lambda sql, *given: found.append(sql) or arrow(sql, *given))
+    return found
+
+
 def asked(db: Warehouse, *metrics: str, by: tuple[str, ...] = (), **more: Any) -> list[tuple]:
     return [tuple(row.values()) for row in ask(db, Question(metrics, by, **more)).to_pylist()]
 
@@ -165,12 +174,7 @@ def test_other_of_what_lines_have_several_of_is_what_is_not_shown(db: Warehouse)
             assert top[1][column] == pytest.approx(sum(row[column] for row in every[1:]))
 
 
-def test_an_extra_takes_no_more_queries(db: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked_sql: list[str] = []
-    arrow = db.arrow
-    monkeypatch.setattr(
-        db, "arrow", lambda sql, *given: asked_sql.append(sql) or arrow(sql, *given)
-    )
+def test_an_extra_takes_no_more_queries(db: Warehouse, asked_sql: list[str]) -> None:
     question = Question(
         ("jobs",), ("month", "user"), Period.parse("2018"), limit=2, other=True, rows_behind=True
     )
@@ -231,13 +235,8 @@ def test_a_total_is_there_without_any_line(db: Warehouse) -> None:
     ],
 )
 def test_a_total_is_read_with_its_parts(
-    db: Warehouse, question: Question, queries: int, monkeypatch: pytest.MonkeyPatch
+    db: Warehouse, question: Question, queries: int, asked_sql: list[str]
 ) -> None:
-    asked_sql: list[str] = []
-    arrow = db.arrow
-    monkeypatch.setattr(
-        db, "arrow", lambda sql, *given: asked_sql.append(sql) or arrow(sql, *given)
-    )
     assert ask(db, replace(question, total=True)).num_rows > 1
     assert len(asked_sql) == queries
     assert ask_more(db, question, Extras(total=True)).num_rows > 1

@@ -8,7 +8,6 @@ from typing import Any
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.question import LACKING, Filter, Question, typed_values
 
-MENDED = "\ufffd"  # what `toValidUTF8` puts in the place of bytes that are no text
 LEADING = ("user", "queue")  # come first in the keys of rollups: an index finds their names
 
 
@@ -44,16 +43,12 @@ def has_sql(kept: Filter, values: str) -> str:
     """Write that a row has one of the values, which are bound, or that it has none."""
     dimension = DIMENSIONS[kept.dimension]
     if not dimension.is_many:
-        found_by_index = kept.dimension in LEADING and not can_be_mended(kept.values)
-        column = dimension.sql if found_by_index else bare_sql(kept.dimension)
+        column = bare_sql(kept.dimension)
+        if dimension.type == "String" and kept.dimension not in LEADING:
+            column = f"identity({column})"
         return f"{column} {'NOT IN' if kept.exclude else 'IN'} {values}"
     has = dimension.has.replace("{values}", values)
     return f"NOT {has}" if kept.exclude else has
-
-
-def can_be_mended(names: Iterable[str]) -> bool:
-    """Tell whether one of these names can be shown for bytes that are no text."""
-    return any(MENDED in name for name in names)
 
 
 def _in_range(kept: Filter, parameters: dict[str, Any]) -> str:
@@ -72,21 +67,14 @@ def _in_range(kept: Filter, parameters: dict[str, Any]) -> str:
 def is_one_of(dimension: str, values: str) -> str:
     """Write that a part is one of the values into which a split takes a row."""
     if DIMENSIONS[dimension].is_many:
-        return f"has({values}, {output_sql(dimension, key_sql(dimension))})"
+        return f"has({values}, {output_sql(dimension, DIMENSIONS[dimension].sql)})"
     return f"{bare_sql(dimension)} IN {values}"
-
-
-def key_sql(dimension: str) -> str:
-    """Write what rows are grouped by: names are bytes in the file, and any of them may occur."""
-    chosen = DIMENSIONS[dimension]
-    of_file = chosen.type == "String" and not chosen.is_many
-    return f"toValidUTF8({chosen.sql})" if of_file else chosen.sql
 
 
 def bare_sql(dimension: str) -> str:
     """Write a key that is never null, so that it is in a list or not in it."""
-    key = key_sql(dimension)
-    return f"ifNull({key}, {LACKING})" if DIMENSIONS[dimension].can_lack else key
+    chosen = DIMENSIONS[dimension]
+    return f"ifNull({chosen.sql}, {LACKING})" if chosen.can_lack else chosen.sql
 
 
 def type_of(dimension: str) -> str:

@@ -18,7 +18,6 @@ from clickhouse.clustered import on_every_server
 from clickhouse.connection import EMBEDDED_DATABASE, Warehouse
 from clickhouse.coverage import look
 from clickhouse.errors import WarehouseError, WarehouseUnreachable
-from clickhouse.filtering import MENDED
 from clickhouse.measures import NEAR, TABLES
 from clickhouse.members import Span, all_members, members_of
 from clickhouse.rowset import LITERAL
@@ -35,7 +34,8 @@ PUBLIC = ("rollup_months",)
 FILTER_FIRST = {"optimize_move_to_prewhere": 0, "optimize_move_to_prewhere_if_final": 0}
 _COMMENT = "pychart_said"
 _EVERYTHING = f"(getSetting('log_comment') AS {_COMMENT}) = '{EVERYTHING}'"
-_CAN_BE_MENDED = f"multiSearchAnyCaseInsensitive({_COMMENT}, ['{MENDED}', '\\\\ufffd'])"
+_MENDED = "\ufffd"  # what stands in `lines`, and what is made of it, for bytes that are no UTF-8
+_CAN_BE_MENDED = f"multiSearchAnyCaseInsensitive({_COMMENT}, ['{_MENDED}', '\\\\ufffd'])"
 _NONE = "'\\0'"  # no metagroup has this name
 Members = Mapping[Span, Iterable[tuple[str, str]]]
 Compared = Callable[[str, date], str]  # SQL: whether a row is of days before, or from one on
@@ -83,7 +83,8 @@ def _condition(warehouse: Warehouse, scope: Scope) -> str:
     if metagroups := named.get("metagroup"):
         time_is = _time_is(look(warehouse).midnight())
         for span, names in members_of(warehouse, metagroups).items():
-            found.append(_while_so(span, f"{span.column} IN {_array(names)}", time_is))
+            are = f"toValidUTF8({span.column}) IN {_array(names)}"
+            found.append(_while_so(span, are, time_is))
     return f"({' OR '.join(found) or '0'})"
 
 
@@ -156,7 +157,7 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     by an index, which `identity` does not ask once more.
     """
     members = all_members(warehouse)
-    found = {"accounting": [*_seen(members, _time_is(look(warehouse).midnight()))]}
+    found = {"accounting": [*_seen(members, _time_is(look(warehouse).midnight())), _mended()]}
     for cube in TABLES:
         number = f"JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64') AS {NUMBER}"
         own = f"({number}) > 0 AND scope = {NUMBER}"
@@ -173,8 +174,6 @@ def _seen(members: Members, is_on: Compared) -> Iterator[str]:
     said = {kind: key_of(kind) for kind in KINDS}
     for kind, column in NAMED.items():
         yield f"notEmpty({_said(kind)}) AND {column} IN {said[kind]}"
-    mended = (f"toValidUTF8({column}) IN {said[kind]}" for kind, column in NAMED.items())
-    yield f"{_CAN_BE_MENDED} AND ({' OR '.join(mended)})"
     are = [
         _while_so(span, f"{each} IN {said['metagroup']}", is_on)
         for span, pairs in members.items()
@@ -182,6 +181,12 @@ def _seen(members: Members, is_on: Compared) -> Iterator[str]:
     ]
     if are:
         yield f"notEmpty({_said('metagroup')}) AND ({' OR '.join(are)})"
+
+
+def _mended() -> str:
+    """Write that a line's names, which are bytes here, are among those that are said."""
+    found = (f"toValidUTF8({column}) IN {key_of(kind)}" for kind, column in NAMED.items())
+    return f"{_CAN_BE_MENDED} AND ({' OR '.join(found)})"
 
 
 def _said(kind: str) -> str:
@@ -196,7 +201,8 @@ def _metagroups_of(column: str, members: Iterable[tuple[str, str]]) -> Iterator[
         found.setdefault(name, []).append(metagroup)
     for number in range(max(map(len, found.values()))):
         its = {name: each[number] for name, each in found.items() if each[number:]}
-        yield f"transform({column}, [{_literals(its)}], [{_literals(its.values())}], {_NONE})"
+        text = f"toValidUTF8({column})" if any(_MENDED in name for name in its) else column
+        yield f"transform({text}, [{_literals(its)}], [{_literals(its.values())}], {_NONE})"
 
 
 def _replaced(sql: str, word: str, by: str) -> str:

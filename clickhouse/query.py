@@ -27,7 +27,6 @@ from clickhouse.filtering import (
     bind,
     bind_values,
     is_one_of,
-    key_sql,
     of_filters,
     output_sql,
 )
@@ -184,10 +183,10 @@ def values(
     seen = of_scope(warehouse, scope, parameters)
     of_many = f" AND length({PEOPLE}) >= {FEWEST_PEOPLE}" if is_public(scope) else ""
     path = choose(warehouse, Need((*_texts([dimension], [of_many]), "line_count"), seen=seen))
-    output = output_sql(dimension, key_sql(dimension))
+    key = DIMENSIONS[dimension].sql
     sql = (
-        f"SELECT toString({output}) AS value FROM {_rows(path, [dimension])}"
-        f" GROUP BY {key_sql(dimension)}"
+        f"SELECT toString({output_sql(dimension, key)}) AS value FROM {_rows(path, [dimension])}"
+        f" GROUP BY {key}"
         f" HAVING value != ''{of_many}"
         " AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
@@ -235,10 +234,9 @@ def grouped_sql(
     texts = _texts(question.dimensions, [*figures, *conditions, key])
     need, of_parts = _need(warehouse, question, texts, parameters)
     path = _path(warehouse, question, need)
-    keys = [key_sql(name) for name in question.dimensions] + ([key] if key else [])
-    shown = [output_sql(name, key_sql(name)) for name in question.dimensions] + (
-        [key] if key else []
-    )
+    its = {name: DIMENSIONS[name].sql for name in question.dimensions}
+    also = [key] if key else []
+    keys, shown = [*its.values(), *also], [*(output_sql(*each) for each in its.items()), *also]
     columns = [f"{sql} AS c{number}" for number, sql in enumerate((*shown, *figures))]
     order = ", ".join(f"c{number}" for number, _ in enumerate(shown))
     sql = (
@@ -304,7 +302,8 @@ def _select(question: Question, rows: str, conditions: list[str], is_kept: str) 
     """Write the query; `is_kept` tells which rows are not to be summed up as the other ones."""
     if question.total:
         return _with_total(question, rows, conditions)
-    split = {name: (key_sql(name), output_sql(name, key_sql(name))) for name in question.dimensions}
+    its = {name: DIMENSIONS[name].sql for name in question.dimensions}
+    split = {name: (key, output_sql(name, key)) for name, key in its.items()}
     if is_kept and question.ranked:
         split[question.ranked] = _kept_or_null(question.ranked)
     selected = [f"{output} AS d{i}" for i, (_, output) in enumerate(split.values())]
@@ -321,7 +320,7 @@ def _select(question: Question, rows: str, conditions: list[str], is_kept: str) 
 
 def _with_total(question: Question, rows: str, conditions: list[str]) -> str:
     """Write the query for the parts and their total, which is there whatever the rows."""
-    keys = [key_sql(name) for name in question.dimensions]
+    keys = [DIMENSIONS[name].sql for name in question.dimensions]
     is_part = f"grouping({keys[0]}) = 0"
     selected = [
         f"if({is_part}, {output_sql(name, key)}, NULL) AS d{i}"
@@ -338,7 +337,7 @@ def _with_total(question: Question, rows: str, conditions: list[str]) -> str:
 def _kept_or_null(ranked: str) -> tuple[str, str]:
     chosen = DIMENSIONS[ranked]
     nothing = "''" if chosen.type == "String" and not chosen.shown else "0"
-    key = f"if(is_kept, {key_sql(ranked)}, {nothing})"
+    key = f"if(is_kept, {chosen.sql}, {nothing})"
     return key, f"if(is_kept, {output_sql(ranked, key)}, NULL)"
 
 

@@ -45,11 +45,11 @@ LISTED = {
     "cluster": "cluster",
     "job_number": "job_number",
     "task_number": "task_number",
-    "job_name": "toValidUTF8(job_name)",
-    "owner": "toValidUTF8(owner)",
-    "group": "toValidUTF8(`group`)",
-    "queue": "toValidUTF8(qname)",
-    "node": "toValidUTF8(hostname)",
+    "job_name": "job_name",
+    "owner": "owner",
+    "group": "`group`",
+    "queue": "qname",
+    "node": "hostname",
     "slots": "slots",
     "submitted": "toUInt32(submission_time)",
     "started": "toUInt32(start_time)",
@@ -229,7 +229,7 @@ def submissions(warehouse: Warehouse, key: JobKey, scope: Scope | None = None) -
     return warehouse.arrow(
         "SELECT toUInt32(submission_time) AS submitted, count() AS attempts,"
         " uniqExact(task_number) AS tasks, max(task_number) AS last_task,"
-        " toValidUTF8(any(owner)) AS owner, toValidUTF8(any(job_name)) AS job_name"
+        " any(owner) AS owner, any(job_name) AS job_name"
         f" FROM (SELECT * FROM lines WHERE {_OF_JOB} AND is_attempt"
         f"{_seen(warehouse, scope, parameters)}) WHERE 1"
         " AND ({task:UInt32} = 0 OR task_number = {task:UInt32})"
@@ -265,7 +265,7 @@ def tasks(
     seen = _seen(warehouse, scope, parameters)
     return warehouse.arrow(
         "SELECT task_number, count() AS attempts, argMax(outcome, place) AS outcome,"
-        " argMax(toValidUTF8(hostname), place) AS node,"
+        " argMax(hostname, place) AS node,"
         " argMax(toUInt32(start_time), place) AS started,"
         " argMax(toUInt32(end_time), place) AS ended,"
         " argMax(wall_seconds, place) AS wall_seconds, argMax(cpu, place) AS cpu,"

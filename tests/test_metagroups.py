@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from clickhouse.errors import ConfigError
 from clickhouse.members import Span, all_members, members_of
 from clickhouse.migrate import migrate, open_current
 from clickhouse.query import Filter, Question, ask, values
+from clickhouse.rollups import refresh
 from clickhouse.scope import Scope
 from clickhouse.settings import Settings, load_settings
 from tests.helpers import CLUSTER, column, line, load_bytes, pychart, warehouse
@@ -338,3 +340,18 @@ def test_only_what_changed_is_replaced_and_a_servers_views_are_left_alone(
         changed = ["0004_lines", "0015_metagroups", "0016_metagroup_numbers", "0018_definitions"]
         assert done == ([] if db.embedded else changed)
         assert column(db, "SELECT metagroup FROM metagroups") == ["two"]
+
+
+def test_a_member_can_be_named_as_bytes_that_are_no_text_are_shown(
+    database_url: str, tmp_path: Path
+) -> None:
+    metagroups = {"its": {"users": ["ann\ufffd"]}}
+    with warehouse(database_url, metagroups=metagroups) as opened:
+        load_bytes(opened, tmp_path / "accounting", LINES.replace(b":ann:", b":ann\xe9:"))
+        asked = Question(("jobs",), ("user",), filters=(Filter("metagroup", ("its",)),))
+        refresh(opened)
+        for exact in (False, True):
+            found = ask(opened, replace(asked, exact=exact)).to_pylist()
+            assert found == [{"user": "ann\ufffd", "jobs": 1}]
+        assert column(opened, "SELECT owner FROM jobs WHERE metagroups = ['its']") == ["ann\ufffd"]
+        assert column(opened, "SELECT hex(owner) FROM records WHERE job_number = 1") == ["616E6EE9"]

@@ -274,13 +274,15 @@ def test_a_server_shows_them_to_those_alone_whose_they_are(db: Warehouse) -> Non
 
 def test_a_policy_knows_a_name_as_it_is_shown(database_url: str, tmp_path: Path) -> None:
     file = accounting(1, 60).replace(b":ann:", b":ann\xe9:").replace(b":bob:", b":b\xefb:")
-    with warehouse(database_url, **SITE) as opened:
+    its = {"its": {"users": ["ann\ufffd"]}}
+    with warehouse(database_url, **SITE | {"metagroups": its}) as opened:
         load_bytes(opened, tmp_path / "accounting", file)
         rollups.refresh(opened)
         for table, condition in policies.conditions(opened).items():
             if table not in ("accounting", "cube_months", "user_months"):
                 continue
-            sql = f"SELECT DISTINCT owner = unhex('616E6EE9') FROM {table} WHERE {condition}"
+            is_ann = "toValidUTF8(owner) = 'ann\ufffd'"
+            sql = f"SELECT DISTINCT {is_ann} FROM {table} WHERE {condition}"
             said = settings_of(Scope(users=("ann\ufffd", "nobody")))["log_comment"]
             for comment in (
                 said,
@@ -291,6 +293,8 @@ def test_a_policy_knows_a_name_as_it_is_shown(database_url: str, tmp_path: Path)
             for name in ("ann", "ann\xe9"):
                 said = settings_of(Scope(users=(name,)))["log_comment"]
                 assert column_as(opened, sql, said) == []
+            said = settings_of(Scope(metagroups=("its",)))["log_comment"]
+            assert column_as(opened, sql, said) == [1]
 
 
 def comment_of(db: Warehouse, scope: Scope) -> str:

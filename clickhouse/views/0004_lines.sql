@@ -1,5 +1,6 @@
 -- Every accepted line once, with what it means; questions are asked of this. One line in a job's set has is_attempt, the
 -- lines of its tasks do not: slots, times and the attempt itself count once, usage (cpu, mem, io, …) is summed over all.
+-- Names are text here, with U+FFFD for bytes that are no UTF-8; `records` has them as they are in the file.
 CREATE OR REPLACE VIEW lines AS
 WITH
     -- whole µs, so that sums are exact where times have whole seconds
@@ -42,4 +43,12 @@ SELECT
     {metagroup_shares} AS metagroup_shares,  -- what of the line's usage each of these counts
     {metagroups} AS metagroups,
     {line_flags} AS flag_names
-FROM accounting FINAL
+FROM
+(
+    SELECT * REPLACE (
+        toValidUTF8(qname) AS qname, toValidUTF8(hostname) AS hostname, toValidUTF8(`group`) AS `group`,
+        toValidUTF8(owner) AS owner, if(isValidUTF8(job_name), job_name, toValidUTF8(job_name)) AS job_name,
+        toValidUTF8(account) AS account, toValidUTF8(project) AS project, toValidUTF8(department) AS department,
+        toValidUTF8(granted_pe) AS granted_pe)
+    FROM accounting FINAL
+)

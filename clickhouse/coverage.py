@@ -14,8 +14,8 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from clickhouse.connection import Warehouse
+from clickhouse.cubes import MONTHS_PER_REFRESH
 from clickhouse.errors import WarehouseError
-from clickhouse.measures import MONTHS_PER_REFRESH
 from clickhouse.shards import SERVER, Shards
 
 UNKNOWN = (47, 60)  # a column, a table

@@ -6,13 +6,9 @@ line's value, and over a rollup, where it is that of many.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from functools import reduce
+from dataclasses import dataclass, replace
 
 from clickhouse.codes import FLAGS
-
-MONTHS_PER_REFRESH = 2_500  # a build is its refresh times this, plus the month, counted from 1970
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ MEASURES: dict[str, Measure] = {
     "jobs": _count("is_executed"),
     "runs": _count("is_executed AND wall_seconds IS NOT NULL"),  # with a known duration
     "run_time": _total("if(is_executed, ifNull(wall_seconds, 0), 0)"),  # s
-    "core_time": _total("if(is_executed, ifNull(core_seconds, 0), 0)"),  # s
+    "core_time": _total("if(is_executed, ifNull(wall_seconds, 0) * slots, 0)"),  # s
     **_extremes("run", "ifNull(wall_seconds, 0)", "runs"),
     "waits": _count("is_executed AND wait_seconds IS NOT NULL"),  # with a known wait
     "wait_time": _total("if(is_executed, ifNull(wait_seconds, 0), 0)"),  # s
@@ -100,12 +96,15 @@ class Quantity:
     """Values whose distribution is asked for: `sql`, of each line that meets `condition`.
 
     Rows have it as two columns: a value, and how many lines have it. Rollups have values rounded
-    to multiples of `step`, SQL over {x}, of which half is at most 1 % of any value.
+    to multiples of `step`, SQL over {x}, of which half is at most 1 % of any value. Those of lines
+    are rounded so where hardly two are alike, as when `measured` in bytes: telling them apart takes
+    three times as long.
     """
 
     sql: str
     condition: str
     step: str
+    measured: bool = False
 
     def rounded_sql(self, value: str) -> str:
         """Write a value as rollups have it."""
@@ -129,18 +128,25 @@ _OF_TIME = (
 )
 
 
+def _time(column: str) -> Quantity:
+    return _quantity(column, f"{column} IS NOT NULL", _OF_TIME)
+
+
+def _size(column: str) -> Quantity:
+    has_one = f"NOT bitTest(flags, {FLAGS.index(f'{column} missing')})"
+    return replace(_quantity(column, has_one, _BINARY), measured=True)
+
+
 def _quantity(sql: str, condition: str, step: str) -> Quantity:
     return Quantity(f"ifNull({sql}, 0)", f"is_executed AND {condition}", step)
 
 
 # Each gives rows the columns {name}_value and {name}_weight.
 QUANTITIES: dict[str, Quantity] = {
-    "run": _quantity("wall_seconds", "wall_seconds IS NOT NULL", _OF_TIME),  # s
-    "wait": _quantity("wait_seconds", "wait_seconds IS NOT NULL", _OF_TIME),  # s
-    "vmem": _quantity("maxvmem", f"NOT bitTest(flags, {FLAGS.index('maxvmem missing')})", _BINARY),
-    "rss": _quantity(
-        "ru_maxrss", f"NOT bitTest(flags, {FLAGS.index('ru_maxrss missing')})", _BINARY
-    ),
+    "run": _time("wall_seconds"),  # s
+    "wait": _time("wait_seconds"),  # s
+    "vmem": _size("maxvmem"),
+    "rss": _size("ru_maxrss"),
 }  # the last two in bytes and KiB
 VALUES: dict[str, Measure] = {
     f"{name}_{column}": Measure(kind, sql)
@@ -166,7 +172,7 @@ NAMES: dict[str, Measure] = {
     column: measure
     for name in COUNTED
     for column, measure in (
-        (f"counted_{name}", Measure("LowCardinality(String)", f"lines.{name}")),
+        (f"counted_{name}", Measure("LowCardinality(String)", f"`{name}`")),
         (f"{name}_jobs", Measure("UInt32", "toUInt32(is_executed)")),
     )
 }
@@ -197,219 +203,22 @@ KEYS: dict[str, str] = {
     "hour": "UInt8",
     "requested_time_from": "Nullable(UInt32)",
 }
-# What metrics and dimensions may need beyond these, which only the lines have.
-LINE_COLUMNS = frozenset(
-    {
-        "job_name", "job_number", "task_number", "time", "submission_time", "start_time",
-        "end_time", "priority", "category", "is_attempt", "is_executed", "wall_seconds",
-        "wait_seconds", "core_seconds", "maxvmem", "ru_maxrss", "layout", "start_day",
-        "start_us", "requested_time", "requested_memory",
-    }
-)  # fmt: skip
-MONTHLY = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
-TOTAL_KEYS = ("cluster", "flags", "outcome")
-JOB_KEYS = (
-    "cluster", "qname", "owner", "group", "project", "department", "account", "granted_pe", "slots",
-    "failed", "outcome", "flags", "node_spread",
-)  # fmt: skip
-USER_KEYS = ("cluster", "owner", "group", "project", "flags", "outcome")
-QUEUE_KEYS = ("cluster", "qname", "granted_pe", "slots", "node_spread", "flags", "outcome")
-NODE_KEYS = ("cluster", "qname", "hostname", "owner", "group", "project", "flags", "outcome")
-HOST_KEYS = ("cluster", "qname", "hostname", "flags", "outcome")
-WHOSE_KEYS = ("cluster", "qname", "owner", "group", "project")
-HOUR_KEYS = ("submission_weekday", "submission_hour")
-VALUE_KEYS = (
-    "cluster", "owner", "group", "project", "qname", "granted_pe", "slots", "node_spread",
-    "requested_time_from",
-)  # fmt: skip
-# From the finest: the day by which rows are made, and what SQL over it it is as good for as a day.
-GRAINS = {
-    "day": ("day", ()),
-    # the first one of its name in the month
-    "weekday": (
-        "toStartOfMonth(day)"
-        " + toIntervalDay((7 + toDayOfWeek(day) - toDayOfWeek(toStartOfMonth(day))) % 7)",
-        (*MONTHLY, "toDayOfWeek(day)"),
-    ),
-    "month": ("toStartOfMonth(day)", MONTHLY),
+# What metrics and dimensions may need of a line beyond these.
+LINE_COLUMNS: dict[str, str] = {
+    "job_name": "String",
+    "job_number": "UInt32",
+    "task_number": "UInt32",
+    "submission_time": "DateTime('UTC')",
+    "is_attempt": "UInt8",
+    "is_executed": "UInt8",
+    "wall_seconds": "Nullable(Float64)",
+    "wait_seconds": "Nullable(Float64)",
+    "requested_time": "Nullable(Float64)",
+    "requested_memory": "Nullable(Float64)",
+    "maxvmem": "Float64",
+    "ru_maxrss": "Float64",
 }
-ROWS_PER_MARK = 256  # somebody's rows of a month are few, and those of values are long
-# Of a few rows that are looked for a whole block is read: twice as fast, for 4 % more on disk.
-SMALL_BLOCKS = ", min_compress_block_size = 8192, max_compress_block_size = 8192"
-UNALIGNED = " SETTINGS enable_unaligned_array_join = 1"  # quantities have more values or fewer
-PEOPLE_KEYS = ("owner", "group", "project")  # that scopes are made of
-
-
-@dataclass(frozen=True)
-class Cube:
-    """A rollup: a row for each `grain` and combination of keys that occurs.
-
-    It holds measures or, `of_values`, of each quantity the values that occur, in order, and how
-    many lines have each: two arrays. `kept` names the measures or quantities, where not all. Where
-    no key names people, or `of_scopes` says so, it is `scoped`: besides the rows of everybody,
-    whose `scope` is 0, it has rows for each scope that is known, in builds of their own.
-    """
-
-    name: str
-    grain: str  # of GRAINS: its `day` stands for all the days that this does not tell apart
-    keys: tuple[str, ...]
-    of_values: bool = False
-    kept: tuple[str, ...] = ()
-    of_scopes: bool = False
-
-    @property
-    def names_people(self) -> bool:
-        """Tell whether its keys say whose lines its rows are made of."""
-        return bool({*PEOPLE_KEYS} & {*self.keys})
-
-    @property
-    def scoped(self) -> bool:
-        """Tell whether it has rows of scopes."""
-        return self.of_scopes or not self.names_people
-
-    @property
-    def amounts(self) -> tuple[str, ...]:
-        """The measures or quantities that it holds."""
-        return self.kept or tuple(QUANTITIES if self.of_values else MEASURES)
-
-    def has_all_of(self, other: Cube) -> bool:
-        """Tell whether the other one can be made of this."""
-        return (
-            self.of_values == other.of_values
-            and {*other.keys} <= {*self.keys}
-            and {*other.amounts} <= {*self.amounts}
-            and [*GRAINS].index(self.grain) <= [*GRAINS].index(other.grain)
-        )
-
-    def without_coarse(self, sql: str) -> str:
-        """Leave out of some SQL what is the same for all days that it does not tell apart."""
-        return reduce(lambda text, coarse: text.replace(coarse, ""), GRAINS[self.grain][1], sql)
-
-    def has_people_of(self, other: Cube) -> bool:
-        """Tell whether the other one's rows of a scope can be made of this."""
-        return self.has_all_of(other) and not {*PEOPLE_KEYS} - {*self.keys}
-
-    @property
-    def columns(self) -> frozenset[str]:
-        """What a question may need and this rollup can give."""
-        return frozenset({"day", *self.keys, *self.values_of_rows, *self.measures, *self.names})
-
-    @property
-    def measures(self) -> tuple[str, ...]:
-        """The measures that it holds."""
-        return () if self.of_values else self.amounts
-
-    @property
-    def values_of_rows(self) -> tuple[str, ...]:
-        """The columns with values and with their weights that its rows can be taken apart into."""
-        names = self.amounts if self.of_values else ()
-        return tuple(f"{name}_{each}" for name in names for each in ("value", "weight"))
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The columns of names that are counted, and what its rows have of each.
-
-        With the table's name: beside them, a column's own may stand for nothing.
-        """
-        if "jobs" not in self.measures:
-            return {}
-        having = [name for name in COUNTED if name in self.keys]
-        return {f"counted_{name}": f"{self.name}.{name}" for name in having} | {
-            f"{name}_jobs": f"{self.name}.jobs" for name in having
-        }
-
-    @property
-    def create_sql(self) -> str:
-        """The statement that makes the table."""
-        columns = {"build": "UInt64", "day": "Date"} | {key: KEYS[key] for key in self.keys}
-        columns |= {"scope": "UInt64"} if self.scoped else {}
-        for name in self.amounts if self.of_values else ():
-            columns |= {f"{name}_values": "Array(Float32)", f"{name}_weights": "Array(UInt32)"}
-        columns |= {name: MEASURES[name].type for name in self.measures}
-        # somebody's rows of a year are together, of large rollups those of each month
-        whose = ("scope",) * self.scoped + PEOPLE_KEYS * self.names_people
-        first = ("build", *whose) if {"owner", "qname"} <= {*self.keys} else (*whose, "build")
-        names = dict.fromkeys((*first, "day", *self.keys))
-        order = ", ".join(f"`{name}`" for name in names)
-        return (
-            f"CREATE TABLE IF NOT EXISTS {self.name}"
-            f" ({', '.join(f'`{name}` {kind}' for name, kind in columns.items())})"
-            f" ENGINE = MergeTree PARTITION BY intDiv(build, {MONTHS_PER_REFRESH})"
-            f" ORDER BY ({order})"
-            f" SETTINGS allow_nullable_key = 1, index_granularity = {ROWS_PER_MARK}"
-            f"{'' if self.of_values else SMALL_BLOCKS}"
-        )
-
-    def joined_sql(self, columns: Collection[str]) -> str:
-        """Write what makes rows with these columns of the arrays of a row; '' if it has none.
-
-        Each row has a value of every quantity, with the weight 0 where another one has more.
-        """
-        arrays = [f"{name}s AS {name}" for name in self.values_of_rows if name in columns]
-        # LEFT: what has no value is a part of the answer too
-        joined = f" LEFT ARRAY JOIN {', '.join(arrays)}" if arrays else ""
-        return f"{joined}{UNALIGNED}" if arrays[2:] else joined
-
-
-# Questions take the first that has what they need: the smallest comes first.
-CUBES = (
-    Cube("total_months", "month", TOTAL_KEYS),
-    Cube("user_months", "month", USER_KEYS, of_scopes=True),
-    Cube("queue_months", "month", QUEUE_KEYS),
-    Cube("cube_months", "month", JOB_KEYS),
-    Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW),
-    Cube("request_months", "month", (*WHOSE_KEYS, "requested_time_from"), kept=(*FEW, *ASKS)),
-    Cube("hour_months", "month", ("cluster", "qname", *HOUR_KEYS), kept=FEW),
-    Cube("user_hour_months", "month", (*WHOSE_KEYS, *HOUR_KEYS), kept=FEW),
-    Cube("ending_months", "weekday", ("cluster", "qname", "hour"), kept=FEW),
-    Cube("user_ending_months", "weekday", (*WHOSE_KEYS, "hour"), kept=FEW),
-    Cube("host_months", "month", HOST_KEYS, kept=WITHOUT_ASKS),
-    Cube("node_months", "month", NODE_KEYS, kept=WITHOUT_ASKS),
-)
-DAY_CUBES = (Cube("queue_days", "day", QUEUE_KEYS), Cube("cube_days", "day", JOB_KEYS))
-VALUE_CUBES = (
-    Cube(
-        "queue_value_months",
-        "month",
-        ("cluster", "qname", "granted_pe", "slots", "node_spread"),
-        of_values=True,
-    ),
-    Cube(
-        "request_value_months",
-        "month",
-        ("cluster", "qname", "requested_time_from"),
-        of_values=True,
-        kept=("wait",),
-    ),
-    Cube("user_value_months", "month", ("cluster", "owner", "group", "project"), of_values=True),
-    Cube("value_months", "month", VALUE_KEYS, of_values=True),
-)
-# In the order in which they are made: what others are made of comes first.
-TABLES = (*reversed(DAY_CUBES), *reversed(CUBES), *reversed(VALUE_CUBES))
-# Most of whose rows a question without a filter reads, within a scope too.
-WHOLE = frozenset(cube.name for cube in TABLES if cube.scoped)
-
-
-@dataclass(frozen=True)
-class Scratch:
-    """What a refresh works with, and drops at its end: multi-node lines."""
-
-    name: str = "rollup_near_lines"
-
-    @property
-    def create_sql(self) -> str:
-        """The statement that makes the table."""
-        return (
-            f"CREATE TABLE IF NOT EXISTS {self.name} (build UInt64, record_id FixedString(16))"
-            f" ENGINE = MergeTree PARTITION BY intDiv(build, {MONTHS_PER_REFRESH}) ORDER BY build"
-        )
-
-
-NEAR = Scratch()
-STORED: tuple[Cube | Scratch, ...] = (*TABLES, NEAR)
-
-
-def definition() -> str:
-    """Say how rollups are made, but for what the view `lines` makes of a line."""
-    made_of = (repr(MEASURES), repr(QUANTITIES))
-    return "\n".join([*(cube.create_sql for cube in TABLES), *made_of])
+# What measures are made of besides.
+LINE_AMOUNTS = ("cpu", "ru_utime", "ru_stime", "mem", "io", "iow")
+# What the days on which a line ran are told by.
+START_COLUMNS = frozenset({"start_day", "start_time", "start_us"})

@@ -19,8 +19,8 @@ from functools import cache
 from importlib.resources import files
 
 from clickhouse.connection import Warehouse, shown
+from clickhouse.cubes import definition
 from clickhouse.errors import WarehouseError
-from clickhouse.measures import definition
 from clickhouse.settings import Settings
 from clickhouse.shards import SUFFIX
 from clickhouse.site import pieces

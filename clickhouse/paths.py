@@ -20,17 +20,15 @@ from clickhouse.coverage import (
     united,
     without,
 )
+from clickhouse.cubes import CUBES, DAY_CUBES, LINE_DAYS, VALUE_CUBES, Cube
 from clickhouse.measures import (
     AMOUNTS,
     COUNTED,
-    CUBES,
-    DAY_CUBES,
     KEYS,
     LINE_COLUMNS,
     MEASURES,
     QUANTITIES,
-    VALUE_CUBES,
-    Cube,
+    START_COLUMNS,
 )
 from clickhouse.rollups import doubting_attempts
 from clickhouse.rowset import (
@@ -45,7 +43,7 @@ from clickhouse.rowset import (
 from clickhouse.seen import EVERYTHING, Seen
 from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 
-COLUMNS = frozenset({"day", "node_spread", *KEYS, *AMOUNTS, *LINE_COLUMNS, *DERIVED})
+COLUMNS = frozenset({"day", *KEYS, *AMOUNTS, *LINE_COLUMNS, *START_COLUMNS, *DERIVED})
 FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
 BUILDS = "Array(UInt64)"
 _OF_NODES = frozenset({"hostname", "counted_hostname"})
@@ -177,9 +175,13 @@ def choose(warehouse: Warehouse, need: Need) -> Path:
 
 
 def has_rollups(warehouse: Warehouse, need: Need) -> bool:
-    """Tell whether there are rollups that have what is needed, whether they are behind or not."""
+    """Tell whether there are rollups of months or days, not of lines, that have what is needed.
+
+    Whether they are behind or not.
+    """
     derived = dict(coverage_of(warehouse).derived)
-    return all(_sources(derived, part) for part in need.parts(derived))
+    sources = (_sources(derived, part) for part in need.parts(derived))
+    return all(each and (each[-1].whole or each[-1].days != LINE_DAYS) for each in sources)
 
 
 def _kind(text: str) -> str:

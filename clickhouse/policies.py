@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 from clickhouse.clustered import on_every_server
 from clickhouse.connection import EMBEDDED_DATABASE, Warehouse
 from clickhouse.coverage import look
+from clickhouse.cubes import NEAR, TABLES
 from clickhouse.errors import WarehouseError, WarehouseUnreachable
-from clickhouse.measures import NEAR, TABLES
 from clickhouse.members import Span, all_members, members_of
 from clickhouse.rowset import LITERAL
 from clickhouse.scope import EVERYTHING, KINDS, NUMBER, Scope, key_of, refuse_public

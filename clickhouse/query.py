@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from clickhouse import columns
 from clickhouse.connection import Warehouse
+from clickhouse.cubes import WHOLE
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.filtering import (
     bare_sql,
@@ -30,7 +31,6 @@ from clickhouse.filtering import (
     of_filters,
     output_sql,
 )
-from clickhouse.measures import WHOLE
 from clickhouse.metrics import METRICS
 from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
 from clickhouse.paths import has_rollups as rollups_have

@@ -29,19 +29,19 @@ from clickhouse.coverage import (
     next_month,
     seconds,
 )
-from clickhouse.errors import ConfigError, WarehouseError
-from clickhouse.hosts import on_each, opened
-from clickhouse.measures import (
+from clickhouse.cubes import (
     GRAINS,
-    MEASURES,
+    LINE_DAYS,
     MONTHS_PER_REFRESH,
     NEAR,
-    QUANTITIES,
     STORED,
     TABLES,
     Cube,
 )
-from clickhouse.rowset import EAGER, of_lines, of_near_lines
+from clickhouse.errors import ConfigError, WarehouseError
+from clickhouse.hosts import on_each, opened
+from clickhouse.measures import MEASURES, QUANTITIES
+from clickhouse.rowset import EAGER, of_cube, of_near_lines
 from clickhouse.seen import of_scope
 from clickhouse.shards import Shards
 
@@ -192,12 +192,13 @@ def _build(warehouse: Warehouse, months: list[date]) -> None:
     number = _refresh_number()
     seen = look(warehouse)
     _insert_near_lines(warehouse, number, months)
-    for place, cube in enumerate(TABLES):
-        larger = [each for each in TABLES[:place] if each.has_all_of(cube)]
-        if larger:
-            _insert_from_cube(warehouse, cube, number, larger[-1])  # the smallest
+    _insert_lines(warehouse, number, months)
+    for place, cube in enumerate(TABLES[1:], 1):
+        [*_, larger] = (each for each in TABLES[:place] if each.has_all_of(cube))  # the smallest
+        if larger == LINE_DAYS:
+            _insert_from_lines(warehouse, cube, number)
         else:
-            _insert_from_lines(warehouse, cube, number, months)
+            _insert_from_cube(warehouse, cube, number, larger)
     if time.monotonic() - began > KEPT_SECONDS / 2:
         raise WarehouseError(f"rollups of {months[0].year}: too slow, they could be dropped")
     _name(warehouse, number, months, seen)
@@ -228,6 +229,11 @@ def _build_number(refresh_number: int, month: date) -> int:
     return refresh_number * MONTHS_PER_REFRESH + (month.year - 1970) * 12 + month.month
 
 
+def _build_sql(refresh_number: int, day: str) -> str:
+    """Write the build of the month in which a day is."""
+    return f"{refresh_number * MONTHS_PER_REFRESH} + (toYear({day}) - 1970) * 12 + toMonth({day})"
+
+
 def _times(months: list[date]) -> tuple[int, int]:
     """Give the span of `time` in which lines of these months are, whatever the time zone is."""
     return seconds(months[0] - DAY), seconds(next_month(months[-1]) + DAY)
@@ -242,17 +248,25 @@ def _insert_near_lines(warehouse: Warehouse, number: int, months: list[date]) ->
     )
 
 
-def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int, months: list[date]) -> None:
+def _insert_lines(warehouse: Warehouse, number: int, months: list[date]) -> None:
+    """Work out what is made of each line, once for all rollups."""
     low, high = _times(months)
     conditions = [
         f"time BETWEEN {low} AND {high}",
         f"toStartOfMonth(day) IN ({', '.join(repr(str(month)) for month in months)})",
     ]
+    near = f"SELECT record_id FROM {NEAR.name} WHERE {_of_refresh(number)}"
+    rows = of_near_lines({}, [*LINE_DAYS.stored], conditions, near)
+    columns = ", ".join(f"`{name}`" for name in LINE_DAYS.stored)
+    warehouse.command(
+        f"INSERT INTO {LINE_DAYS.name} (build, {columns})"
+        f" SELECT {_build_sql(number, 'day')}, {columns} FROM ({rows}){EAGER}"
+    )
+
+
+def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int) -> None:
     columns = ["day", *cube.keys, *cube.measures, *cube.values_of_rows]
-    rows = of_lines(columns, conditions)
-    if "node_spread" in cube.keys:
-        near = f"SELECT record_id FROM {NEAR.name} WHERE {_of_refresh(number)}"
-        rows = of_near_lines({}, columns, conditions, near)
+    rows = of_cube({}, LINE_DAYS, columns, [_of_refresh(number)])
     _insert(warehouse, cube, number, GRAINS[cube.grain][0], rows)
 
 
@@ -281,7 +295,7 @@ def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> No
         [*_, larger] = (each for each in TABLES if each.has_people_of(cube))  # the smallest
         rows = f"SELECT *, {seen_by} AS its_scope FROM {larger.name} WHERE {_OF_BUILDS}"
         _insert(warehouse, cube, number, "day", rows, _sorted_again, parameters)
-    own_build = f"{number * MONTHS_PER_REFRESH} + (toYear(month) - 1970) * 12 + toMonth(month)"
+    own_build = _build_sql(number, "month")
     warehouse.command(
         f"INSERT INTO rollup_months SELECT month, build, made_by, parts, {own_build},"
         f" {{scopes:Array(UInt64)}} FROM rollup_months FINAL WHERE {_OF_BUILDS}",
@@ -320,8 +334,7 @@ def _insert(
     take = (sorted_values or _sorted) if cube.of_values else _merged
     taken = {name: take(name) for name in cube.amounts}
     grouped = (
-        f"SELECT {number * MONTHS_PER_REFRESH} + (toYear(its_day) - 1970) * 12 + toMonth(its_day)"
-        f" AS its_build, {grain} AS its_day, {keys},"
+        f"SELECT {_build_sql(number, 'its_day')} AS its_build, {grain} AS its_day, {keys},"
         f" {', '.join(f'{sql} AS its_{name}' for name, sql in taken.items())}"
         f" FROM ({rows}) GROUP BY its_day, {keys}"
     )

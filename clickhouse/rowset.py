@@ -10,7 +10,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from clickhouse.measures import AMOUNTS, KEYS, Cube
+from clickhouse.cubes import Cube
+from clickhouse.measures import AMOUNTS, KEYS
 from clickhouse.settings import Settings
 from clickhouse.site import derived as derived_columns
 from clickhouse.site import node_spread_sql
@@ -57,7 +58,7 @@ def chosen(derived: Derived, wanted: Collection[str]) -> dict[str, str]:
 
 def of_lines(columns: Sequence[str], conditions: Sequence[str], absent: Absent = ()) -> str:
     """Select columns of lines, nothing for the `absent` ones."""
-    return _select({}, _shown(columns, absent, OF_LINE), "lines", conditions)
+    return _rows({}, columns, OF_LINE, "lines", conditions, absent)
 
 
 def of_near_lines(
@@ -74,7 +75,7 @@ def of_near_lines(
     made = {"node_spread": node_spread_sql(near)}
     made |= chosen(derived, words([*columns, *conditions]))
     table = f"(SELECT * EXCEPT ({', '.join(made)}) FROM lines) AS lines"
-    return _select(made, _shown(columns, absent, OF_LINE), table, conditions)
+    return _rows(made, columns, OF_LINE, table, conditions, absent)
 
 
 def of_cube(
@@ -86,12 +87,28 @@ def of_cube(
 ) -> str:
     """Select columns of a rollup, nothing for the `absent` ones."""
     made = chosen(derived, words([*columns, *conditions]))
-    shown = _shown(columns, absent, cube.names)
     joined = cube.joined_sql({*columns} - {*absent})
     if not joined:
-        return _select(made, shown, cube.name, conditions)
+        return _rows(made, columns, cube.names, cube.name, conditions, absent)
     kept = _select(made, ["*"], cube.name, conditions)  # so that arrays of others are not read
-    return _select(made, shown, f"({kept}){joined}", [])
+    return _rows({}, columns, cube.names, f"({kept}){joined}", [], absent)
+
+
+def _rows(
+    made: dict[str, str],
+    columns: Sequence[str],
+    amounts: Mapping[str, str],
+    table: str,
+    conditions: Sequence[str],
+    absent: Absent,
+) -> str:
+    """Select columns and amounts of a table, which cannot do with nothing for what is absent."""
+    its = [name for name in columns if name not in absent]
+    of_others = [*(amounts[name] for name in its if name in amounts), *conditions]
+    if absent and words(of_others) & {*absent}:
+        kept = _select(made, _shown(its, (), amounts), table, conditions)
+        return _select({}, _shown(columns, absent, {}), f"({kept})", [])
+    return _select(made, _shown(columns, absent, amounts), table, conditions)
 
 
 def _nothing(name: str) -> str:
@@ -118,8 +135,12 @@ def _quoted(column: str) -> str:
 def _select(
     made: dict[str, str], columns: Iterable[str], table: str, conditions: Iterable[str]
 ) -> str:
-    sql = f"SELECT {', '.join(columns)} FROM {table}"
+    """Select columns of a table and of what is made of it.
+
+    Not with WITH, which would hold for all of a UNION, where other rows lack what it needs.
+    """
     if made:
-        sql = f"WITH {', '.join(f'{text} AS {name}' for name, text in made.items())} {sql}"
+        others = ", ".join(f"{sql} AS {name}" for name, sql in made.items())
+        table = f"(SELECT *, {others} FROM {table})"
     where = " AND ".join(f"({each})" for each in conditions)
-    return f"{sql} WHERE {where}" if where else sql
+    return f"SELECT {', '.join(columns)} FROM {table}{f' WHERE {where}' if where else ''}"

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from math import inf
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -38,6 +39,7 @@ from streamlit_app.warehouse import holder
 
 UNKNOWN_TABLE = 60
 VERSION_SECONDS = 1.0  # how long after a load the pages may show what was there before
+LINES_AT_ONCE = 5_000_000  # of which any answer takes half a second
 SELECTOR_NAMES = 500  # names that a filter offers; others can be typed
 ALL_NAMES = 5_000_000  # of a dimension: each has its word
 PAGE = "page_shown"  # of the session state: for the audit log
@@ -219,9 +221,9 @@ def answers(*questions: Asked, ahead: Iterable[Asked] = ()) -> list[pa.Table]:
     return _told(asked, found[: len(asked)])
 
 
-def is_quick(question: Question) -> bool:
-    """Tell whether an answer takes no look at every line of the period."""
-    return asking.is_quick(_scoped(question), version())
+def is_quick(question: Question, lines: float = inf) -> bool:
+    """Tell whether an answer takes no look at every line of the period, or at a few only."""
+    return lines <= LINES_AT_ONCE or asking.is_quick(_scoped(question), version())
 
 
 def asked_plainly(*questions: Question) -> list[pa.Table]:

@@ -140,7 +140,7 @@ def _show_all(key: str, dimensions: Sequence[str], scope: Scope) -> None:
             _other_end(key, choice, table, totals, scope)
         with right:
             _efficiency(key, dimension, table, totals)
-    _table(key, dimension, table, scope)
+    _table(key, dimension, table, totals, scope)
 
 
 def _each_once(*metrics: str) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ def _other_end(key: str, choice: Choice, table: pa.Table, totals: pa.Table, scop
     end_panel(f"{key}_other_end", other, end(other, table, scope), totals, scope)
 
 
-def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:
+def _table(key: str, dimension: str, table: pa.Table, totals: pa.Table, scope: Scope) -> None:
     columns = [dimension, *listed(dimension)]
     shown = table.select(columns)
     kinds = text.lower(text.labels(dimension))
@@ -226,7 +226,7 @@ def _table(key: str, dimension: str, table: pa.Table, scope: Scope) -> None:
             nothing()
             return
         question = _medians(dimension, table.column_names[1], scope)
-        if wants_medians(key, question):
+        if wants_medians(key, question, shape.total(totals)):
             shown = forms.joined(shown, data.answer(question), dimension, MEDIANS)
         show_table(shown, f"{key}_all_{dimension}", title)
 

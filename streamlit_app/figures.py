@@ -158,12 +158,13 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
     """Draw the full list of figures of what the filters let through."""
     title, known = t("All figures"), [name for name in QUICK if name in totals.column_names]
     with card(f"{key}_list", title, totals.select(known)):
-        if not shape.total(totals):
+        jobs = shape.total(totals)
+        if not jobs:
             nothing()
             return
         found = {name: totals.column(name)[0].as_py() for name in known}
         question = scope.question(MEDIANS)
-        if wants_medians(key, question):
+        if wants_medians(key, question, jobs):
             medians = data.answer(question)
             found |= {name: medians.column(name)[0].as_py() for name in MEDIANS}
         titles = (t("Volume"), t("Durations"), t("Processor and I/O"), t("Memory"))
@@ -172,9 +173,9 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
                 st.markdown(_list(heading, names, found))
 
 
-def wants_medians(key: str, question: Question) -> bool:
-    """Tell whether to ask for medians; where every line is read for them, the reader chooses."""
-    if data.is_quick(question):
+def wants_medians(key: str, question: Question, jobs: int) -> bool:
+    """Tell whether to ask for medians; where many lines are read for them, the reader chooses."""
+    if data.is_quick(question, jobs):
         return True
     return st.toggle(
         t("With medians"),

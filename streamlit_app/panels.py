@@ -21,7 +21,6 @@ from streamlit_app.narrowing import NAMED
 BARS = 10
 TIME_EDGES = tuple(float(seconds) for seconds in SPANS)
 MEMORY_EDGES = (0.0, *(2.0**power for power in range(-2, 12)))  # GiB
-LINES_AT_ONCE = 3_000_000  # of which an answer takes well below a second
 
 
 def per_grain(scope: Scope) -> str:
@@ -188,7 +187,7 @@ def quick(*questions: Question) -> list[Question]:
 def affordable(key: str, title: str, jobs: int, question: Question) -> bool:
     """Tell whether to ask; where many lines have to be read for it, only if the reader wants it."""
     wanted = f"{key}_wanted"
-    if jobs <= LINES_AT_ONCE or st.session_state.get(wanted) or data.is_quick(question):
+    if st.session_state.get(wanted) or data.is_quick(question, jobs):
         return True
     with card(f"{key}_offer", title, None):
         st.caption(t("This reads {count} lines, which takes some seconds.", count=text.whole(jobs)))

@@ -24,11 +24,11 @@ from benchmarks.questions import DISTRIBUTIONS, randomly, standard
 from clickhouse import coverage, paths
 from clickhouse.clustered import migrate_cluster, on_every_server, replicated_sql
 from clickhouse.connection import Warehouse
+from clickhouse.cubes import STORED
 from clickhouse.distributions import distribution
 from clickhouse.errors import ConfigError, WarehouseError, WarehouseUnreachable
 from clickhouse.extras import Extras, ask_more
 from clickhouse.failures import translate
-from clickhouse.measures import STORED
 from clickhouse.migrate import INTERFACE, migrate, schema, views
 from clickhouse.query import Filter, Period, Question, ask, values
 from clickhouse.records import Search, search

@@ -20,7 +20,7 @@ from pydantic import SecretStr
 
 from clickhouse import policies
 from clickhouse.connection import Warehouse
-from clickhouse.measures import NEAR, TABLES
+from clickhouse.cubes import NEAR, TABLES
 from clickhouse.migrate import migrate, views
 from clickhouse.query import Question, ask
 from clickhouse.rollups import refresh

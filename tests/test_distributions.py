@@ -156,7 +156,7 @@ def test_rollups_and_lines_agree(db: Warehouse, tmp_path: Path) -> None:
     for asked in ASKED:
         compare(db, asked)
     load_bytes(db, tmp_path / "late", accounting(2, 60, T + 50 * DAY, 10))
-    assert distributions.tables(db, ASKED[1]) == ("queue_value_months", "lines")
+    assert distributions.tables(db, ASKED[1]) == ("queue_value_months", "line_days", "lines")
     for asked in ASKED:
         compare(db, asked)
     load_bytes(db, tmp_path / "copy", b"# a copy\n" + accounting(1, 400))
@@ -173,7 +173,7 @@ def test_which_tables_answer(db: Warehouse) -> None:
     assert distributions.tables(db, Histogram("slots", (0,))) == ("queue_months",)
     assert distributions.tables(db, Bands("slots", "day")) == ("queue_days",)
     assert distributions.tables(db, Bands("wait", "month", ("user",))) == ("user_value_months",)
-    assert distributions.tables(db, Bands("wait", "week")) == ("lines",)
+    assert distributions.tables(db, Bands("wait", "week")) == ("line_days",)
     assert distributions.tables(db, Histogram("wait", (0,), exact=True)) == ("lines",)
 
 

@@ -21,10 +21,10 @@ from streamlit_app import (
     capacity,
     cards,
     compare,
+    data,
     filters,
     forms,
     i18n,
-    panels,
     ranking,
     shape,
     text,
@@ -185,7 +185,9 @@ def test_the_last_are_found_however_many_the_table_has(
         assert [row["name"] for row in drawn[1]] == names[:2]
 
 
-def test_medians_are_added_on_demand(odd: Warehouse) -> None:
+def test_medians_are_added_on_demand(odd: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "wait_median" in app("nodes", cluster="live").dataframe[0].value  # of few lines
+    monkeypatch.setattr(data, "LINES_AT_ONCE", 0)
     assert "wait_median" in app("users", cluster="live").dataframe[0].value  # of a rollup
     at = app("nodes", cluster="live")
     assert "wait_median" not in at.dataframe[0].value
@@ -224,7 +226,7 @@ def test_who_could_ask_for_less(odd: Warehouse) -> None:
 def test_many_lines_are_read_only_when_wanted(
     odd: Warehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(panels, "LINES_AT_ONCE", 0)
+    monkeypatch.setattr(data, "LINES_AT_ONCE", 0)
     in_rollups = app("failures", cluster="live")
     assert not [each.key for each in in_rollups.button if str(each.key).endswith("_show")]
     [name] = ask(odd, Question(("jobs",), ("node",), limit=1))["node"].to_pylist()

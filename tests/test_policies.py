@@ -10,8 +10,8 @@ import pytest
 
 from clickhouse import policies
 from clickhouse.connection import Warehouse
+from clickhouse.cubes import TABLES
 from clickhouse.errors import PychartError
-from clickhouse.measures import TABLES
 from clickhouse.query import Question, ask
 from clickhouse.scope import EVERYTHING, Scope, settings_of
 from clickhouse.settings import Settings

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from clickhouse import rollups, site
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import Built, Part, united, without
+from clickhouse.cubes import TABLES
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.measures import AMOUNTS, KEYS, TABLES
+from clickhouse.measures import AMOUNTS, KEYS
 from clickhouse.metrics import METRICS
 from clickhouse.migrate import migrate
 from clickhouse.paths import COLUMNS
@@ -206,7 +207,9 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
         ("node",): ("host_months",),
         ("node", "user"): ("node_months",),
         ("node", "outcome"): ("host_months",),
-        ("node", "day"): ("lines",),
+        ("node", "day"): ("line_days",),
+        ("job_name", "queue"): ("line_days",),
+        ("failed", "node"): ("line_days",),
         ("exit_status", "user"): ("exit_months",),
         ("submission_weekday", "submission_hour"): ("hour_months",),
         ("submission_hour", "group"): ("user_hour_months",),
@@ -223,10 +226,10 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
         ("requested_time_from", "user"): ("value_months",),
         ("parallel_class",): ("queue_value_months",),
         ("user",): ("user_value_months",),
-        ("metagroup",): ("lines",),  # of someone who joined one in the middle of a month
+        ("metagroup",): ("line_days",),  # of someone who joined one in the middle of a month
         ("user", "slots_from"): ("value_months",),
-        ("outcome",): ("lines",),
-        ("week",): ("lines",),
+        ("outcome",): ("line_days",),
+        ("week",): ("line_days",),
     }
     found = {
         dimensions: tables(db, Question(("wait_median",), dimensions)) for dimensions in medians
@@ -235,7 +238,7 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     assert tables(db, Question(("slots_p90",), ("day",))) == ("queue_days",)
     both = Question(("wait_p90", "users", "memory_median", "jobs"), ("queue",))
     assert tables(db, both) == ("cube_months", "queue_value_months")
-    assert tables(db, replace(both, dimensions=("outcome",))) == ("lines",)
+    assert tables(db, replace(both, dimensions=("outcome",))) == ("user_months", "line_days")
     check(db, both)
     assert to_sql(db, both)[2].sql.count("queue_value_months") == 1  # of both quantities at once
     waits = Question(("wait_median", "memory_p90", "wait_p99"), ("requested_time_from",))
@@ -243,6 +246,18 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     check(db, waits)
     month = Question(("jobs",), period=Period.parse("2018-01-10..2018-02"))
     assert tables(db, month) == ("total_months", "queue_days")
+
+
+def test_what_a_part_lacks_is_no_part_of_what_it_has(db: Warehouse, tmp_path: Path) -> None:
+    asked = Question(("memory_p90", "ram_avg", "failure_rate"), ("queue",))
+    check(db, asked)
+    check(db, replace(asked, dimensions=("account",)))
+    classes = ("year", "parallel_class")
+    check(db, Question(("wait_median", "requested_memory_avg", "slots_p90"), classes))
+    load_bytes(db, tmp_path / "late", accounting(2, 400, T + 50 * DAY, 10))
+    assert "lines" in tables(db, asked)
+    check(db, asked)
+    check(db, replace(asked, dimensions=("account",)))
 
 
 def test_names_are_counted_where_they_are_few(db: Warehouse) -> None:
@@ -255,7 +270,7 @@ def test_names_are_counted_where_they_are_few(db: Warehouse) -> None:
         ("node", "user"): ("node_months",),
         ("sub_cluster",): ("node_months", "host_months"),
         ("user",): ("user_months", "node_months"),
-        ("day",): ("lines",),
+        ("day",): ("cube_days", "line_days", "queue_days"),
     }
     found = {dimensions: tables(db, Question(counted, dimensions)) for dimensions in by}
     assert found == by

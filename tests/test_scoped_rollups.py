@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from clickhouse import askers, members, policies, rollups
 from clickhouse.connection import Warehouse
+from clickhouse.cubes import TABLES
 from clickhouse.dimensions import DIMENSIONS
-from clickhouse.measures import TABLES
 from clickhouse.metrics import METRICS
 from clickhouse.migrate import migrate
 from clickhouse.query import Filter, Period, Question, ask, to_sql
@@ -98,7 +98,7 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
         ("hour", "weekday"): ("ending_months",),
         ("day",): ("queue_days",),
         ("user",): ("user_months",),
-        ("node", "day"): ("lines",),
+        ("node", "day"): ("line_days",),
     }
     for login in ("ann", "cid", "dora"):
         asked = {each: Question(("jobs",), each, scope=scope_of(login)) for each in by}

@@ -20,7 +20,6 @@ from streamlit_app.filters import Scope, current
 from streamlit_app.i18n import t
 from streamlit_app.panels import (
     BARS,
-    LINES_AT_ONCE,
     affordable,
     bands_of,
     bands_panel,
@@ -113,8 +112,7 @@ def _heat(metric: str, scope: Scope) -> Question:
 def _heatmap(jobs: int, scope: Scope) -> None:
     """Draw when jobs were submitted, or how long those wait that were submitted then."""
     title = t("By weekday and hour of the submission")
-    few = jobs <= LINES_AT_ONCE
-    offered = [name for name in HEAT if few or data.is_quick(_heat(name, scope))] or HEAT[:1]
+    offered = [name for name in HEAT if data.is_quick(_heat(name, scope), jobs)] or HEAT[:1]
     chosen = st.session_state.get(HEAT_SHOWN)  # what the control below was set to
     metric = str(chosen) if chosen in offered else offered[0]
     question = _heat(metric, scope)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from clickhouse import rollups
 from clickhouse.columns import describe
 from clickhouse.compare import compare, compared, earlier, shifted
 from clickhouse.connection import Warehouse
@@ -25,65 +20,12 @@ from clickhouse.metrics import METRICS
 from clickhouse.parts import with_unused
 from clickhouse.query import Filter, Period, Question, ask, to_sql
 from clickhouse.series import filled
-from clickhouse.totals import whole, without_total
-from tests import server as servers
-from tests.helpers import CLUSTER, NAMES, load_bytes, warehouse
-from tests.test_rollups import SITE, accounting, questions
+from clickhouse.totals import whole
+from tests.answers.shared import asked, close, some
+from tests.helpers import CLUSTER
+from tests.test_rollups import questions
 
-ZONE = ZoneInfo("Europe/Paris")
 DAY = timedelta(days=1)
-JOBS = accounting(7, 400)
-CONFIGURED = {
-    **SITE,
-    "clusters": {
-        CLUSTER: SITE["clusters"][CLUSTER].model_copy(
-            update={"queues": ("all.q", "spare.q"), "nodes": ("node9",)}
-        )
-    },
-}
-some = settings(
-    max_examples=25,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=list(HealthCheck),
-)
-
-
-@pytest.fixture(scope="module", params=["chdb", "server"])
-def db(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Warehouse]:
-    """One database for all tests here: they only ask."""
-    folder = tmp_path_factory.mktemp("extras")
-    name = f"pychart_test_{os.getpid()}_extras"
-    url = f"chdb://{folder}/db"
-    if request.param == "server":
-        running: servers.RunningServer = request.getfixturevalue("server")
-        url = running.url(name)
-    with warehouse(url, **CONFIGURED) as opened:
-        load_bytes(opened, folder / "accounting", JOBS)
-        rollups.refresh(opened)
-        yield opened
-    if request.param == "server":
-        running.query(f"DROP DATABASE IF EXISTS {name} SYNC")
-
-
-@pytest.fixture
-def asked_sql(db: Warehouse, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The queries of questions, as they are asked."""
-    found: list[str] = []
-    arrow = db.arrow
-    monkeypatch.setattr(db, "arrow", lambda sql, *given: found.append(sql) or arrow(sql, *given))
-    return found
-
-
-def asked(db: Warehouse, *metrics: str, by: tuple[str, ...] = (), **more: Any) -> list[tuple]:
-    return [tuple(row.values()) for row in ask(db, Question(metrics, by, **more)).to_pylist()]
-
-
-def close(found: object, true: object) -> bool:
-    return found == (pytest.approx(true, rel=1e-9) if isinstance(true, float) else true)
 
 
 # --- the other ones, and the whole ---------------------------------------------------------------
@@ -182,91 +124,6 @@ def test_an_extra_takes_no_more_queries(db: Warehouse, asked_sql: list[str]) -> 
     assert len(asked_sql) == 1
     ask_more(db, question, Extras(fill=True, versus="year", share=True))
     assert len(asked_sql) == 1 + 3
-
-
-def same_rows(found: list[dict[str, Any]], true: list[dict[str, Any]]) -> bool:
-    return len(found) == len(true) and all(
-        one.keys() == other.keys() and all(close(one[name], other[name]) for name in one)
-        for one, other in zip(found, true, strict=True)
-    )
-
-
-def test_a_question_with_its_total_is_both_of_them(db: Warehouse) -> None:
-    @some
-    @given(questions(), st.booleans(), st.booleans())
-    def check(question: Question, exact: bool, rows_behind: bool) -> None:
-        question = replace(
-            question,
-            dimensions=question.dimensions or ("month",),
-            exact=exact,
-            rows_behind=rows_behind,
-        )
-        found = ask(db, replace(question, total=True))
-        split, total = without_total(found)
-        assert same_rows(split.to_pylist(), ask(db, question).to_pylist()), question
-        [one] = total.select(ask(db, whole(question)).column_names).to_pylist()
-        assert same_rows([one], ask(db, whole(question)).to_pylist()), question
-        assert found["row"].to_pylist() == ["part"] * split.num_rows + ["total"]
-        assert not any(total[name][0].as_py() for name in question.dimensions)
-
-    check()
-    spread = Question(("wall_hours", "core_hours"), ("month",), booked="spread", total=True)
-    parts_of, total = without_total(ask(db, spread))
-    assert same_rows(parts_of.to_pylist(), ask(db, replace(spread, total=False)).to_pylist())
-    assert same_rows(total.drop_columns(["month"]).to_pylist(), ask(db, whole(spread)).to_pylist())
-
-
-def test_a_total_is_there_without_any_line(db: Warehouse) -> None:
-    nobody = (Filter("user", ("nobody",)),)
-    question = Question(("jobs", "wait_avg"), ("month",), filters=nobody, total=True)
-    assert ask(db, question).to_pylist() == [
-        {"month": None, "jobs": 0, "wait_avg": None, "row": "total"}
-    ]
-
-
-@pytest.mark.parametrize(
-    ("question", "queries"),
-    [
-        (Question(("users", "wait_median"), ("month",)), 1),
-        (Question(("jobs",), ("month", "parallel_class")), 1),
-        (Question(("jobs",), ("metagroup",)), 2),  # a line counts for each of its metagroups
-        (Question(("jobs",), ("user",), limit=2), 2),
-        (Question(("cores_in_use",), ("month",)), 2),  # over the days of the month, or of all
-    ],
-)
-def test_a_total_is_read_with_its_parts(
-    db: Warehouse, question: Question, queries: int, asked_sql: list[str]
-) -> None:
-    assert ask(db, replace(question, total=True)).num_rows > 1
-    assert len(asked_sql) == queries
-    assert ask_more(db, question, Extras(total=True)).num_rows > 1
-    assert len(asked_sql) == 2 * queries
-
-
-def test_a_total_comes_after_what_is_added(db: Warehouse) -> None:
-    question = Question(("jobs",), ("day",), Period.parse("2018-03"))
-    true = ask_more(db, question, Extras(fill=True, versus="year", total=True))
-    found = ask_more(db, replace(question, total=True), Extras(fill=True, versus="year"))
-    assert found.to_pylist() == true.to_pylist()
-    assert found["row"].to_pylist() == ["part"] * 31 + ["total"]
-
-
-def test_a_total_of_nothing_split_is_refused(db: Warehouse) -> None:
-    with pytest.raises(QuestionError, match="name a dimension"):
-        ask(db, Question(("jobs",), total=True))
-
-
-def test_a_total_and_shares_of_it(db: Warehouse) -> None:
-    question = Question(("jobs", "wait_avg", "users"), ("user",), limit=2, other=True)
-    rows = ask_more(db, question, Extras(share=True, total=True)).to_pylist()
-    assert [row["row"] for row in rows] == ["part", "part", "other", "total"]
-    total = asked(db, "jobs", "wait_avg", "users")[0]
-    assert tuple(rows[-1].values())[1:4] == total
-    assert sum(row["jobs"] for row in rows[:-1]) == total[0]
-    assert [row["jobs_share"] for row in rows] == [100 * row["jobs"] / total[0] for row in rows]
-    nothing = replace(question, filters=(Filter("user", ("nobody",)),))
-    [none] = ask_more(db, nothing, Extras(share=True, total=True)).to_pylist()
-    assert (none["jobs"], none["wait_avg"], none["row"]) == (0, None, "total")
 
 
 def test_bottom_lists_know_what_was_never_used(db: Warehouse) -> None:
@@ -483,80 +340,3 @@ def test_everything_at_once(db: Warehouse) -> None:
         assert name == "row" or describe(name).label != name
     before = ask(db, whole(earlier(question, answer.slice(0, 6)))).to_pylist()[0]
     assert rows[-1]["core_hours_previous"] == before["core_hours"]
-
-
-# --- wall time on the days that jobs ran ---------------------------------------------------------
-
-
-def ran_on(content: bytes) -> dict[tuple[str, date], float]:
-    """Wall seconds by owner and day, cut at midnight in Paris, from the lines alone."""
-    found: dict[tuple[str, date], float] = defaultdict(float)
-    for text in content.decode().splitlines():
-        fields = dict(zip(NAMES, text.split(":"), strict=True))
-        start, end = int(fields["start_time"]), int(fields["end_time"])
-        if fields["pe_taskid"] != "NONE" or start == 0 or end < start:
-            continue
-        while start < end:
-            day = datetime.fromtimestamp(start, UTC).astimezone(ZONE).date()
-            after = datetime.combine(day + DAY, datetime.min.time(), ZONE)
-            until = min(end, int(after.timestamp()))
-            found[fields["owner"], day] += until - start
-            start = until
-    return dict(found)
-
-
-def test_spread_wall_time_is_what_ran_on_each_day(db: Warehouse) -> None:
-    true = ran_on(JOBS)
-    question = Question(("wall_hours",), ("user", "day"), booked="spread")
-    found = {
-        (row["user"], row["day"]): row["wall_hours"] * 3600 for row in ask(db, question).to_pylist()
-    }
-    assert {at: seconds for at, seconds in found.items() if seconds} == pytest.approx(
-        true, rel=1e-12
-    )
-    period = Period(date(2018, 1, 10), date(2018, 2, 3))
-    [(hours,)] = asked(db, "wall_hours", period=period, booked="spread")
-    inside = sum(s for (_, day), s in true.items() if date(2018, 1, 10) <= day < date(2018, 2, 3))
-    assert hours * 3600 == pytest.approx(inside, rel=1e-12)
-    monday = sum(s for (_, day), s in true.items() if day.isoweekday() == 1)
-    filters = (Filter("weekday", ("1",)),)
-    assert asked(db, "wall_hours", filters=filters, booked="spread") == [
-        (pytest.approx(monday / 3600, rel=1e-12),)
-    ]
-
-
-def test_spread_days_add_up_to_what_is_booked_at_the_end(db: Warehouse) -> None:
-    metrics = ("wall_hours", "core_hours", "lost_core_hours")
-    for by in ("cluster", "user", "parallel_class", "slots", "outcome", "sub_cluster"):
-        booked = {row[0]: row[1:] for row in asked(db, *metrics, by=(by,))}
-        spread = {row[0]: row[1:] for row in asked(db, *metrics, by=(by,), booked="spread")}
-        for name, figures in spread.items():
-            assert figures == pytest.approx(booked[name], rel=1e-12), (by, name)
-        assert set(booked) - set(spread) <= {n for n, figures in booked.items() if not any(figures)}
-    by_month = asked(db, *metrics, by=("month", "parallel_class"), booked="spread")
-    for number in range(3):
-        total = asked(db, metrics[number])[0][0]
-        assert sum(row[2 + number] for row in by_month) == pytest.approx(total, rel=1e-12)
-
-
-def test_spread_periods_add_up(db: Warehouse) -> None:
-    """Of each class apart: the nodes of an attempt are told by lines of other days."""
-    months = [Period(date(2017, 11, 1), date(2018, 1, 20)), Period(date(2018, 1, 20), None)]
-    for name in ("parallel_class", "academic_year"):
-        every = dict(asked(db, "core_hours", by=(name,), booked="spread"))
-        found: dict[Any, float] = defaultdict(float)
-        for period in months:
-            for value, hours in asked(db, "core_hours", by=(name,), booked="spread", period=period):
-                found[value] += hours
-        assert found == pytest.approx(every, rel=1e-12)
-
-
-def test_spread_metagroups_and_cores_in_use(db: Warehouse) -> None:
-    booked = dict(asked(db, "core_hours", by=("metagroup",)))
-    assert dict(asked(db, "core_hours", by=("metagroup",), booked="spread")) == pytest.approx(
-        booked
-    )
-    period = Period.parse("2018-01")
-    [(hours, cores)] = asked(db, "core_hours", "cores_in_use", period=period, booked="spread")
-    assert cores == pytest.approx(hours / 24 / 31)
-    assert to_sql(db, Question(("core_hours",), booked="spread"))[2].tables == ("lines",)

@@ -175,7 +175,7 @@ def show_all_figures(key: str, totals: pa.Table, scope: Scope) -> None:
 
 def wants_medians(key: str, question: Question, jobs: int) -> bool:
     """Tell whether to ask for medians; where many lines are read for them, the reader chooses."""
-    if data.is_quick(question, jobs):
+    if data.is_quick(question, jobs * len(MEDIANS)):  # each takes as long as another answer
         return True
     return st.toggle(
         t("With medians"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pyarrow as pa
 import streamlit as st
 
-from clickhouse.query import Question
 from clickhouse.totals import without_total
 from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
@@ -25,7 +24,6 @@ from streamlit_app.panels import (
     histogram_panel,
     lines_panel,
     per_grain,
-    quick,
     table_panel,
     time_panel,
 )
@@ -43,25 +41,28 @@ REQUESTS = {
     "memory": ("requested_memory_avg", "requested_memory_unused"),
     "time": ("requested_time_avg", "requested_time_unused"),
 }
+REQUESTED = tuple(name for names in REQUESTS.values() for name in names)
 
 
 def show(scope: Scope) -> None:
     """Draw the page."""
     page_header(t("Efficiency"), scope)
     period = choose_comparison("efficiency", scope)
-    requests = {name: _requests(name, scope) for name in REQUESTS}
+    with_requests = scope.question((*BY_USER, *REQUESTED), "user", limit=MOST_USERS)
+    has_requests = data.is_quick(with_requests)
     over_time = scope.over_time(OVER_TIME)
     found, users, queues = data.answers(
         over_time,
-        scope.question(BY_USER, "user", limit=MOST_USERS),
+        with_requests if has_requests else scope.question(BY_USER, "user", limit=MOST_USERS),
         scope.question(BY_USER, "queue", limit=MOST_USERS),
         ahead=(
             *earlier_questions(over_time, period),
             *(histogram_of(quantity, scope) for quantity in QUANTITIES),
-            *quick(*requests.values()),
         ),
     )
     per_step, totals = without_total(found)
+    requests = users if has_requests else None
+    users = users.select(["user", *BY_USER])
     earlier = ask_earlier(over_time, scope, period)
     show_figures("efficiency", KEY_FIGURES, totals, per_step, scope, earlier)
     left, right = st.columns(2)
@@ -85,7 +86,7 @@ def show(scope: Scope) -> None:
             histogram_panel(f"efficiency_by_{quantity}", quantity, scope)
     for name, place in zip(REQUESTS, st.columns(2), strict=True):
         with place:
-            _asked_and_used(name, requests[name], shape.total(totals))
+            _asked_and_used(name, requests, shape.total(totals), scope)
     table_panel("efficiency_queues", t("All queues"), queues)
 
 
@@ -133,21 +134,22 @@ def _dots(users: pa.Table, totals: pa.Table) -> None:
         note("cpu_efficiency", shape.total(shown))
 
 
-def _requests(name: str, scope: Scope) -> Question:
-    """Ask what each user asked for, and how much of it was not used."""
-    return scope.question((*REQUESTS[name], "jobs"), "user", limit=MOST_USERS)
+def _asked_and_used(name: str, requests: pa.Table | None, jobs: int, scope: Scope) -> None:
+    """Draw who asked for most more than was used, of memory or of time.
 
-
-def _asked_and_used(name: str, question: Question, jobs: int) -> None:
-    """Draw who asked for most more than was used, of memory or of time."""
+    Where many lines are read to tell, only if the reader wants it: of either, then.
+    """
     asked, unused = REQUESTS[name]
     titles = {
         "memory": t("Memory asked for and used, by user"),
         "time": t("Time asked for and used, by user"),
     }
-    if not affordable(f"efficiency_{name}", titles[name], jobs, question):
-        return
-    table = data.answer(question)
+    if requests is None:
+        question = scope.question((*REQUESTED, "jobs"), "user", limit=MOST_USERS)
+        if not affordable(f"efficiency_{name}", titles[name], jobs, question):
+            return
+        requests = data.answer(question)
+    table = requests.select(["user", asked, unused, "jobs"])
     with card(f"efficiency_{name}_asked", titles[name], table):
         rows = forms.requests(table, "user", asked, unused)[:BARS]
         if not rows:

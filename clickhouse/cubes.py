@@ -28,7 +28,9 @@ JOB_KEYS = (
 )  # fmt: skip
 USER_KEYS = ("cluster", "owner", "group", "project", "flags", "outcome")
 QUEUE_KEYS = ("cluster", "qname", "granted_pe", "slots", "node_spread", "flags", "outcome")
-NODE_KEYS = ("cluster", "qname", "hostname", "owner", "group", "project", "flags", "outcome")
+NODE_KEYS = (
+    "cluster", "qname", "hostname", "owner", "group", "project", "flags", "outcome", "failed",
+)  # fmt: skip
 HOST_KEYS = ("cluster", "qname", "hostname", "flags", "outcome")
 WHOSE_KEYS = ("cluster", "qname", "owner", "group", "project")
 HOUR_KEYS = ("submission_weekday", "submission_hour")

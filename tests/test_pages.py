@@ -22,6 +22,7 @@ from streamlit_app import (
     cards,
     compare,
     data,
+    figures,
     filters,
     forms,
     i18n,
@@ -187,7 +188,7 @@ def test_the_last_are_found_however_many_the_table_has(
 
 def test_medians_are_added_on_demand(odd: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "wait_median" in app("nodes", cluster="live").dataframe[0].value  # of few lines
-    monkeypatch.setattr(data, "LINES_AT_ONCE", 0)
+    monkeypatch.setattr(figures, "JOBS_AT_ONCE", 0)
     assert "wait_median" in app("users", cluster="live").dataframe[0].value  # of a rollup
     at = app("nodes", cluster="live")
     assert "wait_median" not in at.dataframe[0].value

@@ -172,8 +172,9 @@ def migrate(
             done = migrate_warehouse(warehouse)
         else:
             done = migrate_cluster(warehouse, cluster, replicated=not no_replication)
-        months = rollups.refresh(warehouse).months
+        # first: a rollup that is new must not be there without its policy
         guarded = policies.apply(warehouse) if context.obj.access else []
+        months = rollups.refresh(warehouse).months
     print(f"{len(done)} changes: {', '.join(done)}" if done else "up to date")
     if months:
         print(f"months of rollups made: {months}")

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from typer.testing import CliRunner
 
-from clickhouse import policies
+from clickhouse import policies, rollups
 from clickhouse.connection import Warehouse
 from clickhouse.cubes import TABLES
 from clickhouse.errors import PychartError
 from clickhouse.query import Question, ask
 from clickhouse.scope import EVERYTHING, Scope, settings_of
 from clickhouse.settings import Settings
+from pychart import cli
 from tests import helpers, server
 from tests.conftest import missing
 from tests.policed import policed_server
@@ -145,3 +148,23 @@ def test_policies_are_made_on_a_server_only(guarded: server.RunningServer, tmp_p
     with Warehouse(settings) as opened, pytest.raises(PychartError) as error:
         policies.apply(opened)  # understood and permitted; this build has nowhere to store it
     assert getattr(error.value, "code", 0) == NO_STORAGE
+
+
+def test_policies_are_there_before_what_they_guard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "pychart.toml"
+    config.write_text(
+        f'database = "chdb://{tmp_path}/db"\n[access]\nmethod = "header"\nadmins.users = ["root"]\n'
+    )
+    done: list[str] = []
+
+    def noted(module: ModuleType, name: str) -> None:
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given: done.append(name) or real(*given))
+
+    noted(policies, "apply")
+    noted(rollups, "refresh")
+    found = CliRunner().invoke(cli.app, ["--config", str(config), "migrate"])
+    assert found.exit_code == 0, found.output
+    assert done == ["apply", "refresh"]

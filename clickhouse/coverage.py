@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from clickhouse.connection import Warehouse
 from clickhouse.cubes import MONTHS_PER_REFRESH
@@ -45,6 +46,12 @@ _BUILT = f"""
 _LOOK = f"""
     SELECT (SELECT (rollups, derived) FROM definitions) AS made, ({_UUID}), ({_PARTS}), ({_BUILT})
 """.replace("{database}", "currentDatabase()")
+# What changes with any of this: new rows, or others, make a part. `pychart migrate` remembers what
+# it did to the view in a row too; in the path of a part is the UUID of its table.
+_STATE = """
+    SELECT groupArray((path, name)) FROM system.parts WHERE database = currentDatabase() AND active
+        AND table IN ('accounting', 'rollup_months', 'migrations')
+"""
 # The same of each shard, with its server: of a scalar subquery the first server's value would do
 # for all.
 _LOOK_AT_SHARDS = f"""
@@ -117,6 +124,10 @@ class Coverage:
 
     def months(self) -> list[date]:
         """List the months in which there may be a line, each by its first day."""
+        return self._months
+
+    @cached_property
+    def _months(self) -> list[date]:
         found: set[date] = set()
         for begins, ends in {(part.begins, part.ends) for part in self.parts}:
             found.update(_months_between(begins - DAY, ends + 2 * DAY))
@@ -223,15 +234,30 @@ class CoverageOfShards(Coverage):
         return list(united(clipped([*found, *self.doubtful], whole)))
 
 
+_looked: WeakKeyDictionary[Warehouse, tuple[Any, Coverage]] = WeakKeyDictionary()
+
+
 def coverage_of(warehouse: Warehouse) -> Coverage:
     """Give what a question has to know: what the warehouse has been told of, else what is seen."""
     return warehouse.coverage() if warehouse.coverage else look(warehouse)
 
 
 def look(warehouse: Warehouse) -> Coverage:
-    """See which months are made as they should be, and which parts there are."""
+    """See which months are made as they should be, and which parts there are.
+
+    One look does as long as a warehouse is in the state that it was in before that look.
+    """
     if warehouse.shards:
         return _look_at_shards(warehouse, warehouse.shards)
+    state = warehouse.rows(_STATE)
+    before, coverage = _looked.get(warehouse, (None, None))
+    if coverage is None or state != before:
+        coverage = _look_at_server(warehouse)
+        _looked[warehouse] = (state, coverage)
+    return coverage
+
+
+def _look_at_server(warehouse: Warehouse) -> Coverage:
     try:
         [row] = warehouse.rows(_LOOK)
     except WarehouseError as error:

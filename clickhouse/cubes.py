@@ -20,6 +20,7 @@ from clickhouse.measures import (
 )
 
 MONTHS_PER_REFRESH = 2_500  # a build is its refresh times this, plus the month, counted from 1970
+OF_REFRESH = f"intDiv(build, {MONTHS_PER_REFRESH})"  # the refresh that made a row
 MONTHLY = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
 TOTAL_KEYS = ("cluster", "flags", "outcome")
 JOB_KEYS = (
@@ -50,6 +51,13 @@ GRAINS = {
     "month": ("toStartOfMonth(day)", MONTHLY),
 }
 ROWS_PER_MARK = 256  # somebody's rows of a month are few, and those of values are long
+# Each part that is read takes half a millisecond, as long as thousands of rows, so small rollups
+# have one for years. Each row has to be written again now and then, which large ones save.
+YEARS_PER_PART = 5
+FEW_PARTS = (
+    ", min_bytes_for_wide_part = 1048576, min_age_to_force_merge_seconds = 120,"
+    " min_age_to_force_merge_on_partition_only = 1"
+)
 # Of a few rows that are looked for a whole block is read: twice as fast, for 4 % more on disk.
 SMALL_BLOCKS = ", min_compress_block_size = 8192, max_compress_block_size = 8192"
 UNALIGNED = " SETTINGS enable_unaligned_array_join = 1"  # quantities have more values or fewer
@@ -65,7 +73,8 @@ class Cube:
     It holds measures or, `of_values`, of each quantity the values that occur, in order, and how
     many lines have each: two arrays. `kept` names the measures or quantities, where not all. Where
     no key names people, or `of_scopes` says so, it is `scoped`: besides the rows of everybody,
-    whose `scope` is 0, it has rows for each scope that is known, in builds of their own.
+    whose `scope` is 0, it has rows for each scope that is known, in builds of their own. Those of
+    many refreshes are merged where it is `small`, else each has a partition.
     """
 
     name: str
@@ -74,6 +83,7 @@ class Cube:
     of_values: bool = False
     kept: tuple[str, ...] = ()
     of_scopes: bool = False
+    small: bool = False
 
     @property
     def names_people(self) -> bool:
@@ -146,13 +156,14 @@ class Cube:
         first = ("build", *whose) if {"owner", "qname"} <= {*self.keys} else (*whose, "build")
         names = dict.fromkeys((*first, "day", *self.keys))
         order = ", ".join(f"`{name}`" for name in names)
+        years = f"intDiv(toYear(day), {YEARS_PER_PART})"
         return (
             f"CREATE TABLE IF NOT EXISTS {self.name}"
             f" ({', '.join(f'`{name}` {kind}' for name, kind in columns.items())})"
-            f" ENGINE = MergeTree PARTITION BY intDiv(build, {MONTHS_PER_REFRESH})"
+            f" ENGINE = MergeTree PARTITION BY {years if self.small else OF_REFRESH}"
             f" ORDER BY ({order})"
             f" SETTINGS allow_nullable_key = 1, index_granularity = {ROWS_PER_MARK}"
-            f"{'' if self.of_values else SMALL_BLOCKS}"
+            f"{'' if self.of_values else SMALL_BLOCKS}{FEW_PARTS * self.small}"
         )
 
     def joined_sql(self, columns: Collection[str]) -> str:
@@ -220,24 +231,29 @@ class LineCube(Cube):
         order = ", ".join(f"`{name}`" for name in (*PEOPLE_KEYS, "qname", "job_name", "day"))
         return (
             f"CREATE TABLE IF NOT EXISTS {self.name} (build UInt64{columns})"
-            f" ENGINE = MergeTree PARTITION BY intDiv(build, {MONTHS_PER_REFRESH})"
-            f" ORDER BY (build, {order})"
+            f" ENGINE = MergeTree PARTITION BY {OF_REFRESH} ORDER BY (build, {order})"
         )
 
 
 # Questions take the first that has what they need: the smallest comes first.
 CUBES = (
-    Cube("total_months", "month", TOTAL_KEYS),
-    Cube("user_months", "month", USER_KEYS, of_scopes=True),
-    Cube("queue_months", "month", QUEUE_KEYS),
+    Cube("total_months", "month", TOTAL_KEYS, small=True),
+    Cube("user_months", "month", USER_KEYS, of_scopes=True, small=True),
+    Cube("queue_months", "month", QUEUE_KEYS, small=True),
     Cube("cube_months", "month", JOB_KEYS),
-    Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW),
-    Cube("request_months", "month", (*WHOSE_KEYS, "requested_time_from"), kept=(*FEW, *ASKS)),
-    Cube("hour_months", "month", ("cluster", "qname", *HOUR_KEYS), kept=FEW),
+    Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW, small=True),
+    Cube(
+        "request_months",
+        "month",
+        (*WHOSE_KEYS, "requested_time_from"),
+        kept=(*FEW, *ASKS),
+        small=True,
+    ),
+    Cube("hour_months", "month", ("cluster", "qname", *HOUR_KEYS), kept=FEW, small=True),
     Cube("user_hour_months", "month", (*WHOSE_KEYS, *HOUR_KEYS), kept=FEW),
-    Cube("ending_months", "weekday", ("cluster", "qname", "hour"), kept=FEW),
+    Cube("ending_months", "weekday", ("cluster", "qname", "hour"), kept=FEW, small=True),
     Cube("user_ending_months", "weekday", (*WHOSE_KEYS, "hour"), kept=FEW),
-    Cube("host_months", "month", HOST_KEYS, kept=WITHOUT_ASKS),
+    Cube("host_months", "month", HOST_KEYS, kept=WITHOUT_ASKS, small=True),
     Cube("node_months", "month", NODE_KEYS, kept=WITHOUT_ASKS),
 )
 LINE_DAYS = LineCube("line_days", "day", tuple(KEYS))
@@ -280,7 +296,7 @@ class Scratch:
         """The statement that makes the table."""
         return (
             f"CREATE TABLE IF NOT EXISTS {self.name} (build UInt64, record_id FixedString(16))"
-            f" ENGINE = MergeTree PARTITION BY intDiv(build, {MONTHS_PER_REFRESH}) ORDER BY build"
+            f" ENGINE = MergeTree PARTITION BY {OF_REFRESH} ORDER BY build"
         )
 
 

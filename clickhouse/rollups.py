@@ -44,13 +44,13 @@ from clickhouse.measures import MEASURES, QUANTITIES
 from clickhouse.rowset import EAGER, of_cube, of_near_lines
 from clickhouse.seen import of_scope
 from clickhouse.shards import Shards
+from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed
 
 log = logging.getLogger(__name__)
 
-KEPT_SECONDS = 900  # within which a refresh has named what it made
-# What no month names any more is kept as long as a question may still be about to read it: not
-# when it loses its name, but at a later refresh, and this long after the last one at least.
-SETTLED_SECONDS = 30
+# A year whose months have stayed as they are for so long is made as one: each part of a table
+# that a question reads takes its time, and each refresh makes one.
+TOGETHER_SECONDS = 86_400
 
 REFRESH_SECONDS = 60.0  # between two refreshes of the daemon while lines keep coming
 AGAIN_SECONDS = 600.0  # between two while none come: somebody may have asked
@@ -115,9 +115,9 @@ def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) 
         coverage = doubting_attempts(warehouse, look(warehouse))
         months = [month for month in coverage.months() if coverage.stale(month)]
         if months:
-            _drop_unnamed(warehouse)
+            drop_unnamed(warehouse)
         built = 0
-        for unit in _units(warehouse, months):
+        for unit in (*_units(warehouse, months), *_scattered(coverage)):
             if stopped():
                 break
             _build(warehouse, unit)
@@ -176,6 +176,20 @@ def _units(warehouse: Warehouse, months: Sequence[date]) -> Iterator[list[date]]
         taken += lines.get(year, 0)
     if unit:
         yield sorted(unit)
+
+
+def _scattered(coverage: Coverage) -> Iterator[list[date]]:
+    """Group by year what several refreshes have made, all of them long ago."""
+    long_ago = (time.time_ns() // 1000 - TOGETHER_SECONDS * 1_000_000) * MONTHS_PER_REFRESH
+    settled = (
+        month
+        for month in coverage.months()
+        if not coverage.stale(month) and coverage.builds[month] < long_ago
+    )
+    for _, months in groupby(settled, key=lambda month: month.year):
+        unit = [*months]
+        if len({coverage.builds[month] // MONTHS_PER_REFRESH for month in unit}) > 1:
+            yield unit
 
 
 def _lines_by_year(warehouse: Warehouse) -> dict[int, int]:
@@ -388,27 +402,3 @@ def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
         first, _ = reach(warehouse, seconds(start - DAY), seconds(end + DAY))
         doubtful.append((day_of(first) - DAY, start))
     return coverage.doubting(doubtful)
-
-
-def _drop_unnamed(
-    warehouse: Warehouse,
-    kept_seconds: float = KEPT_SECONDS,
-    settled_seconds: float = SETTLED_SECONDS,
-) -> None:
-    """Drop the rows of builds that no month names, once no question can be reading them."""
-    now = time.time_ns() // 1000
-    names = f"SELECT intDiv(arrayJoin([build, scoped]), {MONTHS_PER_REFRESH}) AS number"
-    found = warehouse.rows(
-        "SELECT DISTINCT table, partition FROM system.parts WHERE database = currentDatabase()"
-        " AND table IN {tables:Array(String)} AND active"
-        " AND toUInt64OrZero(partition) < {oldest:UInt64}"
-        f" AND toUInt64OrZero(partition) NOT IN ({names} FROM rollup_months FINAL)"
-        f" AND (SELECT max(number) FROM ({names} FROM rollup_months FINAL)) < {{settled:UInt64}}",
-        {
-            "tables": [table.name for table in STORED],
-            "oldest": now - int(kept_seconds * 1e6),
-            "settled": now - int(settled_seconds * 1e6),
-        },
-    )
-    for table, partition in found:
-        warehouse.command(f"ALTER TABLE {table} DROP PARTITION {int(partition)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickhouse import rollups, site
+from clickhouse import coverage, rollups, site, unnamed
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import Built, Part, united, without
 from clickhouse.cubes import TABLES
@@ -28,7 +28,7 @@ from clickhouse.paths import COLUMNS
 from clickhouse.query import Filter, Period, Question, ask, explain, to_sql
 from clickhouse.rowset import DERIVED, words
 from clickhouse.settings import ClusterSettings, Settings
-from tests.helpers import CLUSTER, column, line, load_bytes, warehouse
+from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
 
 DAY = 86400
 T = 1514764800  # 2018-01-01 00:00 UTC
@@ -350,6 +350,35 @@ def test_a_crash_at_any_step_leaves_right_answers(
     check_all(db, 2)
 
 
+def test_one_look_at_the_rollups_does_until_something_changes(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Warehouse] = []
+    look = coverage._look_at_server
+    monkeypatch.setattr(
+        coverage, "_look_at_server", lambda warehouse: looks.append(warehouse) or look(warehouse)
+    )
+    for table in ("accounting", "rollup_months"):
+        db.command(f"OPTIMIZE TABLE {table} FINAL")  # else it may be merged meanwhile
+    ask(db, BY_MONTH)
+    looks.clear()
+    ask(db, BY_MONTH)
+    assert not looks
+    zone = {CLUSTER: ClusterSettings(timezone="Asia/Tokyo")}
+    other = Settings(database=db.settings.database, clusters=zone)
+    changes: tuple[Callable[[], object], ...] = (
+        lambda: load_bytes(db, tmp_path / "late", accounting(2, 30)),
+        lambda: rollups.refresh(db),
+        lambda: db.command("OPTIMIZE TABLE accounting FINAL"),
+        lambda: setattr(db, "settings", other) or migrate(db),
+    )
+    for change in changes:
+        change()
+        looks.clear()
+        ask(db, BY_MONTH)
+        assert looks
+
+
 def test_what_another_version_left_does_not_count_as_made(db: Warehouse) -> None:
     """It made a table its own way, and this version is back: the months that it names are not."""
     [table] = [each for each in TABLES if each.name == "queue_value_months"]
@@ -381,7 +410,7 @@ def test_a_question_about_to_be_asked_while_rows_lose_their_name_is_answered(
     db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # as where nothing was loaded for hours before
-    monkeypatch.setattr(rollups._drop_unnamed, "__defaults__", (0.0, rollups.SETTLED_SECONDS))
+    monkeypatch.setattr(unnamed.drop_unnamed, "__defaults__", (0.0, unnamed.SETTLED_SECONDS))
     monthly = replace(BY_MONTH, period=Period.parse("..2018-03"))
     before = ask(db, monthly).to_pylist()
     sql, parameters, _ = to_sql(db, monthly)
@@ -404,18 +433,46 @@ def test_years_with_few_lines_are_made_together(
     check_all(db, 2)
 
 
+def unnamed_rows(db: Warehouse, table: str) -> int:
+    named = "SELECT intDiv(build, 2500) FROM rollup_months FINAL"
+    return int(one(db, f"SELECT countIf(intDiv(build, 2500) NOT IN ({named})) FROM {table}"))
+
+
 def test_rows_that_nothing_names_are_dropped_in_time(db: Warehouse, tmp_path: Path) -> None:
     for seed in range(2):
         load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))
         rollups.refresh(db)
-    rollups._drop_unnamed(db, kept_seconds=0, settled_seconds=0)
-    named = column(db, "SELECT DISTINCT toString(intDiv(build, 2500)) FROM rollup_months FINAL")
-    parts = (
-        "SELECT DISTINCT partition FROM system.parts WHERE active AND database = currentDatabase()"
-    )
-    for cube in TABLES:
-        kept = column(db, f"{parts} AND table = '{cube.name}'")
-        assert set(kept) <= set(named)
+    assert all(unnamed_rows(db, cube.name) for cube in TABLES)
+    unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
+    assert not any(unnamed_rows(db, cube.name) for cube in TABLES)
+    check_all(db)
+
+
+def test_small_rollups_keep_rows_that_nothing_names_until_they_are_many(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_bytes(db, tmp_path / "late", accounting(2, 30))
+    rollups.refresh(db)
+    monkeypatch.setattr(unnamed, "UNNAMED_SHARE", 0.9)
+    unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
+    assert unnamed_rows(db, "user_months")
+    assert not unnamed_rows(db, "cube_months")
+    check_all(db)
+
+
+def test_a_year_that_many_refreshes_made_is_made_again_as_one(
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refreshes = "SELECT max(made) FROM (SELECT uniqExact(intDiv(build, 2500)) AS made"
+    refreshes += " FROM rollup_months FINAL GROUP BY toYear(month))"
+    load_bytes(db, tmp_path / "late", accounting(2, 5, T, 1))
+    assert rollups.refresh(db).months
+    assert rollups.refresh(db).months == 0  # for lines may still come
+    assert one(db, refreshes) == 2
+    monkeypatch.setattr(rollups, "TOGETHER_SECONDS", 0)
+    assert rollups.refresh(db).months
+    assert one(db, refreshes) == 1
+    assert rollups.refresh(db).months == 0
     check_all(db)
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickhouse import askers, members, policies, rollups
+from clickhouse import askers, members, policies, rollups, unnamed
 from clickhouse.connection import Warehouse
 from clickhouse.cubes import TABLES
 from clickhouse.dimensions import DIMENSIONS
@@ -244,7 +244,7 @@ def test_a_refresh_that_ends_half_way_changes_no_answer(
     rollups.refresh(db)
     assert tables(db, replace(BY_QUEUE, scope=scope_of("ann")))[0] == "queue_months"
     check_all(db, 5)
-    rollups._drop_unnamed(db, kept_seconds=0, settled_seconds=0)
+    unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
     named = "SELECT intDiv(arrayJoin([build, scoped]), 2500) FROM rollup_months FINAL"
     for name in SCOPED:
         left = f"SELECT count() FROM {name} WHERE intDiv(build, 2500) NOT IN ({named})"

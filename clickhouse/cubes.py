@@ -240,7 +240,7 @@ CUBES = (
     Cube("total_months", "month", TOTAL_KEYS, small=True),
     Cube("user_months", "month", USER_KEYS, of_scopes=True, small=True),
     Cube("queue_months", "month", QUEUE_KEYS, small=True),
-    Cube("cube_months", "month", JOB_KEYS),
+    Cube("cube_months", "month", JOB_KEYS, small=True),
     Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW, small=True),
     Cube(
         "request_months",

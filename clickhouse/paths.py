@@ -282,18 +282,16 @@ def _rows_of(
     found: list[tuple[str, str]] = []
     for source, cells in zip(sources, every, strict=True):
         kept = [*source.need.conditions]
-        if scope := source.need.seen.number:
-            kept.append(f"scope = {_bound(scope, parameters, 'UInt64')}")
         if cells.months and source.whole:
             known = _of_builds(coverage, cells.months, parameters)
-            sql = of_cube(derived, source.whole, columns, [known, *kept], absent)
-            found.append((source.whole.name, sql))
+            its = [known, *kept, *_of_scope(source, source.whole, parameters)]
+            found.append((source.whole.name, of_cube(derived, source.whole, columns, its, absent)))
         if cells.days and source.days:
             kept.insert(0, _of_builds(coverage, cells.built, parameters))
             if not all(map(_is_month, cells.days)):
                 kept.insert(1, _days_between(cells.days, parameters))
-            sql = of_cube(derived, source.days, columns, kept, absent)
-            found.append((source.days.name, sql))
+            its = [*kept, *_of_scope(source, source.days, parameters)]
+            found.append((source.days.name, of_cube(derived, source.days, columns, its, absent)))
     if lines or not found:
         spans = list(united(lines)) or [(NO_DAY, NO_DAY)]
         sql = _lines_sql(warehouse, coverage, need, spans, columns, parameters)
@@ -306,6 +304,13 @@ def _of_lines(warehouse: Warehouse, coverage: Coverage, need: Need) -> Path:
     spans = [(need.start, need.end)]
     sql = _lines_sql(warehouse, coverage, need, spans, need.columns(), parameters)
     return Path(sql, parameters, ("lines",), warehouse.shards)
+
+
+def _of_scope(source: Source, cube: Cube, parameters: dict[str, Any]) -> list[str]:
+    """Limit a rollup to rows of a scope, or of everybody: a build says so, but the key is by it."""
+    if not cube.scoped:
+        return []
+    return [f"scope = {_bound(source.need.seen.number, parameters, 'UInt64')}"]
 
 
 def _of_builds(coverage: Coverage, builds: list[int], parameters: dict[str, Any]) -> str:

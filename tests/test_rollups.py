@@ -456,7 +456,7 @@ def test_small_rollups_keep_rows_that_nothing_names_until_they_are_many(
     monkeypatch.setattr(unnamed, "UNNAMED_SHARE", 0.9)
     unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
     assert unnamed_rows(db, "user_months")
-    assert not unnamed_rows(db, "cube_months")
+    assert not unnamed_rows(db, "cube_days")
     check_all(db)
 
 

@@ -61,6 +61,7 @@ FEW_PARTS = (
 # Of a few rows that are looked for a whole block is read: twice as fast, for 4 % more on disk.
 SMALL_BLOCKS = ", min_compress_block_size = 8192, max_compress_block_size = 8192"
 UNALIGNED = " SETTINGS enable_unaligned_array_join = 1"  # quantities have more values or fewer
+ARRAY_TYPES = {"value": "Array(Float32)", "weight": "Array(UInt32)"}
 PEOPLE_KEYS = ("owner", "group", "project")  # that scopes are made of
 # What hardly shrinks, so that LZ4 would be time lost.
 PLAIN = frozenset({"cpu", "ru_utime", "ru_stime", "mem", "io"})
@@ -131,7 +132,7 @@ class Cube:
     def values_of_rows(self) -> tuple[str, ...]:
         """The columns with values and with their weights that its rows can be taken apart into."""
         names = self.amounts if self.of_values else ()
-        return tuple(f"{name}_{each}" for name in names for each in ("value", "weight"))
+        return tuple(f"{name}_{each}" for name in names for each in ARRAY_TYPES)
 
     @property
     def names(self) -> dict[str, str]:
@@ -149,7 +150,7 @@ class Cube:
         columns = {"build": "UInt64", "day": "Date"} | {key: KEYS[key] for key in self.keys}
         columns |= {"scope": "UInt64"} if self.scoped else {}
         for name in self.amounts if self.of_values else ():
-            columns |= {f"{name}_values": "Array(Float32)", f"{name}_weights": "Array(UInt32)"}
+            columns |= {f"{name}_{each}s": kind for each, kind in ARRAY_TYPES.items()}
         columns |= {name: MEASURES[name].type for name in self.measures}
         # somebody's rows of a year are together, of large rollups those of each month
         whose = ("scope",) * self.scoped + PEOPLE_KEYS * self.names_people

@@ -21,98 +21,23 @@ from clickhouse.coverage import (
     without,
 )
 from clickhouse.cubes import CUBES, DAY_CUBES, LINE_DAYS, VALUE_CUBES, Cube
-from clickhouse.measures import (
-    AMOUNTS,
-    COUNTED,
-    KEYS,
-    LINE_COLUMNS,
-    MEASURES,
-    QUANTITIES,
-    START_COLUMNS,
-)
+from clickhouse.measures import QUANTITIES, VALUES
+from clickhouse.need import FIRST_DAY, LAST_DAY, NO_DAY, Need
 from clickhouse.rollups import doubting_attempts
 from clickhouse.rowset import (
-    DERIVED,
+    ALL,
+    Absent,
     Derived,
-    needed,
+    can_be_of_arrays,
+    of_arrays,
     of_cube,
     of_lines,
     of_near_lines,
-    words,
+    type_of,
 )
-from clickhouse.seen import EVERYTHING, Seen
 from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 
-COLUMNS = frozenset({"day", *KEYS, *AMOUNTS, *LINE_COLUMNS, *START_COLUMNS, *DERIVED})
-FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
 BUILDS = "Array(UInt64)"
-_OF_NODES = frozenset({"hostname", "counted_hostname"})
-
-
-@dataclass(frozen=True)
-class Need:
-    """What a question takes: SQL over the rows (`texts`), and what rows must meet.
-
-    `conditions` are those of filters, and `seen` has those of a scope.
-    """
-
-    texts: tuple[str, ...]
-    conditions: tuple[str, ...] = ()
-    start: date = FIRST_DAY
-    end: date = NO_DAY
-    seen: Seen = EVERYTHING
-
-    @property
-    def of_everybody(self) -> Need:
-        """The same of rows of everybody, of which those that may be seen are to be chosen."""
-        conditions = (*self.conditions, *self.seen.conditions)
-        return replace(self, conditions=conditions, seen=EVERYTHING)
-
-    def with_texts(self, texts: Iterable[str]) -> Need:
-        """Add what is taken besides."""
-        return replace(self, texts=tuple(dict.fromkeys((*self.texts, *texts))))
-
-    def columns(self) -> list[str]:
-        """List the columns that the rows must show."""
-        return sorted(words(self.texts) & COLUMNS)
-
-    def behind(self, derived: Derived) -> set[str]:
-        """List the columns that the rows must be made of."""
-        return (needed(derived, (*self.texts, *self.conditions)) & COLUMNS) - set(DERIVED)
-
-    def can_take(self, cube: Cube, derived: Derived) -> bool:
-        """Tell whether a rollup has all columns, and tells all days apart that have to be."""
-        if not self.behind(derived) <= cube.columns:
-            return False
-        if cube.grain == "day":
-            return True
-        found = map(cube.without_coarse, (*self.texts, *self.conditions))
-        made = {name: cube.without_coarse(sql) for name, sql in derived.items()}
-        return "day" not in needed(made, found)
-
-    def parts(self, derived: Derived) -> list[Need]:
-        """Split what is needed by what kind of rollup holds it; parts share what none holds.
-
-        Names that are counted are parts of their own only where nodes are told: rows that tell both
-        are many, while others are read sooner than planned.
-        """
-        kinds = {text: _kind(text) for text in self.texts}
-        if not self.behind(derived) & _OF_NODES:
-            kinds = {text: "measures" if kind in COUNTED else kind for text, kind in kinds.items()}
-        found = sorted({*kinds.values()} - {""})
-        if len(found) < 2:
-            return [self]
-        # a split by time stands in the texts of every part: by itself, the day would ask for days
-        shared = [name for name in self.columns() if name not in {*KEYS, *AMOUNTS, "day"}]
-        return [
-            replace(self, texts=(*shared, *(t for t in self.texts if kinds[t] in ("", kind))))
-            for kind in found
-        ]
-
-    @property
-    def kind(self) -> str:
-        """Name the quantity or the names that this is about, '' where any rows will do."""
-        return next(filter(None, map(_kind, self.texts)), "")
 
 
 @dataclass
@@ -145,6 +70,27 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Part:
+    """What the rollups of a part of a question cover, each its own, and what lines are left for."""
+
+    sources: Sequence[Source]
+    cells: Sequence[Cells]
+    lines: list[Days]
+
+    @property
+    def need(self) -> Need:
+        """What it takes."""
+        return self.sources[-1].need
+
+    @property
+    def has_arrays_alone(self) -> bool:
+        """Tell whether all its rows are of months, of which a rollup has the values in arrays."""
+        return any(each.months for each in self.cells) and not (
+            self.lines or any(each.days for each in self.cells)
+        )
+
+
+@dataclass(frozen=True)
 class Path:
     """Rows as SQL, the values of its parameters, and the names of the tables that it reads.
 
@@ -155,6 +101,11 @@ class Path:
     parameters: dict[str, Any]
     tables: tuple[str, ...]
     shards: Shards | None = None
+    in_arrays: bool = False
+
+    def figures(self, sql: str) -> str:
+        """Write what is made of the rows, some of which may have all their values in arrays."""
+        return of_arrays(sql) if self.in_arrays else sql
 
     @property
     def rows(self) -> str:
@@ -182,18 +133,6 @@ def has_rollups(warehouse: Warehouse, need: Need) -> bool:
     derived = dict(coverage_of(warehouse).derived)
     sources = (_sources(derived, part) for part in need.parts(derived))
     return all(each and (each[-1].whole or each[-1].days != LINE_DAYS) for each in sources)
-
-
-def _kind(text: str) -> str:
-    """Tell what some SQL is about: `measures`, a quantity, names, or '' where any rows will do."""
-    found = words([text])
-    for name in QUANTITIES:
-        if found & {f"{name}_value", f"{name}_weight"}:
-            return name
-    for name in COUNTED:
-        if f"counted_{name}" in found:
-            return name
-    return "measures" if found & {*MEASURES} else ""
 
 
 def _sources(derived: Derived, need: Need) -> list[Source]:
@@ -260,41 +199,49 @@ def _union(
     warehouse: Warehouse, coverage: Coverage, need: Need, parts: Iterable[Sequence[Source]]
 ) -> Path:
     parameters: dict[str, Any] = {}
+    covered = [Part(sources, *_cells(coverage, sources)) for sources in parts]
+    in_arrays = can_be_of_arrays(need.texts) and all(
+        part.has_arrays_alone for part in covered if {*part.need.columns()} & {*VALUES}
+    )
+    columns = need.columns()
     found: list[tuple[str, str]] = []
-    for sources in parts:
-        found += _rows_of(warehouse, coverage, sources, need.columns(), parameters)
+    for part in covered:
+        own = {*part.need.columns()}
+        absent = {name: type_of(name, in_arrays=in_arrays) for name in columns if name not in own}
+        found += _rows_of(warehouse, coverage, part, columns, absent, in_arrays, parameters)
     tables = dict.fromkeys(table for table, _ in found)
     union = " UNION ALL ".join(sql for _, sql in found)
-    return Path(union, parameters, tuple(tables), warehouse.shards)
+    return Path(union, parameters, tuple(tables), warehouse.shards, in_arrays)
 
 
 def _rows_of(
     warehouse: Warehouse,
     coverage: Coverage,
-    sources: Sequence[Source],
+    part: Part,
     columns: list[str],
+    absent: Absent,
+    in_arrays: bool,
     parameters: dict[str, Any],
 ) -> list[tuple[str, str]]:
     """Select from each table what it has of the columns, and nothing for the others."""
-    need, derived = sources[-1].need, dict(coverage.derived)
-    every, lines = _cells(coverage, sources)
-    absent = {*columns} - {*need.columns()}
+    derived = dict(coverage.derived)
     found: list[tuple[str, str]] = []
-    for source, cells in zip(sources, every, strict=True):
+    for source, cells in zip(part.sources, part.cells, strict=True):
         kept = [*source.need.conditions]
-        if cells.months and source.whole:
+        if cells.months and (cube := source.whole):
             known = _of_builds(coverage, cells.months, parameters)
-            its = [known, *kept, *_of_scope(source, source.whole, parameters)]
-            found.append((source.whole.name, of_cube(derived, source.whole, columns, its, absent)))
-        if cells.days and source.days:
+            its = [known, *kept, *_of_scope(source, cube, parameters)]
+            sql = of_cube(derived, cube, columns, its, absent, in_arrays=in_arrays)
+            found.append((cube.name, sql))
+        if cells.days and (cube := source.days):
             kept.insert(0, _of_builds(coverage, cells.built, parameters))
             if not all(map(_is_month, cells.days)):
                 kept.insert(1, _days_between(cells.days, parameters))
-            its = [*kept, *_of_scope(source, source.days, parameters)]
-            found.append((source.days.name, of_cube(derived, source.days, columns, its, absent)))
-    if lines or not found:
-        spans = list(united(lines)) or [(NO_DAY, NO_DAY)]
-        sql = _lines_sql(warehouse, coverage, need, spans, columns, parameters)
+            its = [*kept, *_of_scope(source, cube, parameters)]
+            found.append((cube.name, of_cube(derived, cube, columns, its, absent)))
+    if part.lines or not found:
+        spans = list(united(part.lines)) or [(NO_DAY, NO_DAY)]
+        sql = _lines_sql(warehouse, coverage, part.need, spans, columns, absent, parameters)
         found.append(("lines", sql))
     return found
 
@@ -302,7 +249,7 @@ def _rows_of(
 def _of_lines(warehouse: Warehouse, coverage: Coverage, need: Need) -> Path:
     parameters: dict[str, Any] = {}
     spans = [(need.start, need.end)]
-    sql = _lines_sql(warehouse, coverage, need, spans, need.columns(), parameters)
+    sql = _lines_sql(warehouse, coverage, need, spans, need.columns(), ALL, parameters)
     return Path(sql, parameters, ("lines",), warehouse.shards)
 
 
@@ -332,10 +279,11 @@ def _lines_sql(
     need: Need,
     spans: list[Days],
     columns: list[str],
+    absent: Absent,
     parameters: dict[str, Any],
 ) -> str:
     """Select lines of these days; multi-node attempts are looked for as far as the days reach."""
-    derived, absent = dict(coverage.derived), {*columns} - {*need.columns()}
+    derived = dict(coverage.derived)
     first, end = spans[0][0], spans[-1][1]
     conditions = [*need.conditions]
     if (first, end) != (FIRST_DAY, NO_DAY):

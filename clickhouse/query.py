@@ -32,7 +32,8 @@ from clickhouse.filtering import (
     output_sql,
 )
 from clickhouse.metrics import METRICS
-from clickhouse.paths import FIRST_DAY, NO_DAY, Need, Path, choose, from_lines
+from clickhouse.need import FIRST_DAY, NO_DAY, Need
+from clickhouse.paths import Path, choose, from_lines
 from clickhouse.paths import has_rollups as rollups_have
 from clickhouse.public import PEOPLE, enough, is_public, people_of, without_few
 from clickhouse.question import Filter, Period, Question, known
@@ -214,7 +215,7 @@ def to_sql(warehouse: Warehouse, question: Question) -> tuple[str, dict[str, Any
         sql += f" LIMIT {bind(question.limit, 'UInt32', parameters)}"
     if any("{first:Date}" in text for text in need.texts):
         parameters |= _span(warehouse, question.period)
-    return sql + _settings(question, path), parameters | path.parameters, path
+    return path.figures(sql) + _settings(question, path), parameters | path.parameters, path
 
 
 def grouped_sql(
@@ -245,7 +246,7 @@ def grouped_sql(
     )
     if keys:
         sql += f" GROUP BY {', '.join(keys)} ORDER BY {order}"
-    return sql + _settings(question, path), parameters | path.parameters, path.tables
+    return path.figures(sql) + _settings(question, path), parameters | path.parameters, path.tables
 
 
 def _need(

@@ -19,7 +19,8 @@ from clickhouse.connection import Warehouse
 from clickhouse.coverage import DAY, coverage_of, seconds
 from clickhouse.errors import QuestionError
 from clickhouse.filtering import of_filters
-from clickhouse.paths import FIRST_DAY, LAST_DAY, Need, from_lines
+from clickhouse.need import FIRST_DAY, LAST_DAY, Need
+from clickhouse.paths import from_lines
 from clickhouse.query import Filter, Question
 from clickhouse.requests import LAMBDAS
 from clickhouse.rowset import of_near_lines

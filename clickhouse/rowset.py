@@ -10,8 +10,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
-from clickhouse.cubes import Cube
-from clickhouse.measures import AMOUNTS, KEYS
+from clickhouse.cubes import ARRAY_TYPES, Cube
+from clickhouse.measures import AMOUNTS, KEYS, VALUES
 from clickhouse.settings import Settings
 from clickhouse.site import derived as derived_columns
 from clickhouse.site import node_spread_sql
@@ -28,7 +28,12 @@ DERIVED = tuple(derived_columns(Settings.model_construct()))
 
 OF_LINE = {name: each.sql for name, each in AMOUNTS.items()}
 Derived = Mapping[str, str]  # SQL of columns that are made of others, in order
-Absent = Collection[str]  # columns that other rows of the same question have
+Absent = Mapping[str, str]  # columns that other rows of the same question have, with their types
+ALL: Absent = {}  # nothing is absent
+
+# What takes values and their weights, a pair of each row, and the same of two arrays of each row.
+PAIRS = re.compile(r"(quantilesExactWeightedInterpolated)If(\([^()]+\))\((\w+), (\w+), \4 > 0\)")
+ARRAYS = r"\1Array\2(\3, \4)"
 
 
 def words(texts: Iterable[str]) -> set[str]:
@@ -56,7 +61,7 @@ def chosen(derived: Derived, wanted: Collection[str]) -> dict[str, str]:
     return dict(reversed([*found.items()]))
 
 
-def of_lines(columns: Sequence[str], conditions: Sequence[str], absent: Absent = ()) -> str:
+def of_lines(columns: Sequence[str], conditions: Sequence[str], absent: Absent = ALL) -> str:
     """Select columns of lines, nothing for the `absent` ones."""
     return _rows({}, columns, OF_LINE, "lines", conditions, absent)
 
@@ -66,7 +71,7 @@ def of_near_lines(
     columns: Sequence[str],
     conditions: Sequence[str],
     near: str,
-    absent: Absent = (),
+    absent: Absent = ALL,
 ) -> str:
     """Select columns of lines, among them ones that are made of `node_spread`.
 
@@ -83,13 +88,19 @@ def of_cube(
     cube: Cube,
     columns: Sequence[str],
     conditions: Sequence[str],
-    absent: Absent = (),
+    absent: Absent = ALL,
+    *,
+    in_arrays: bool = False,
 ) -> str:
-    """Select columns of a rollup, nothing for the `absent` ones."""
+    """Select columns of a rollup, nothing for the `absent` ones.
+
+    A row has one value of each quantity and its weight or, `in_arrays`, all that the rollup's has.
+    """
     made = chosen(derived, words([*columns, *conditions]))
-    joined = cube.joined_sql({*columns} - {*absent})
+    joined = "" if in_arrays else cube.joined_sql({*columns} - {*absent})
     if not joined:
-        return _rows(made, columns, cube.names, cube.name, conditions, absent)
+        amounts = {**cube.names, **{name: f"{name}s" for name in cube.values_of_rows}}
+        return _rows(made, columns, amounts, cube.name, conditions, absent)
     kept = _select(made, ["*"], cube.name, conditions)  # so that arrays of others are not read
     return _rows({}, columns, cube.names, f"({kept}){joined}", [], absent)
 
@@ -106,26 +117,37 @@ def _rows(
     its = [name for name in columns if name not in absent]
     of_others = [*(amounts[name] for name in its if name in amounts), *conditions]
     if absent and words(of_others) & {*absent}:
-        kept = _select(made, _shown(its, (), amounts), table, conditions)
+        kept = _select(made, _shown(its, ALL, amounts), table, conditions)
         return _select({}, _shown(columns, absent, {}), f"({kept})", [])
     return _select(made, _shown(columns, absent, amounts), table, conditions)
 
 
-def _nothing(name: str) -> str:
-    """Write the column of a row that adds nothing to what is made of it."""
-    kind = KEYS[name] if name in KEYS else AMOUNTS[name].type
-    return f"defaultValueOfTypeName('{kind}') AS {_quoted(name)}"
-
-
 def _shown(columns: Iterable[str], absent: Absent, made: Mapping[str, str]) -> list[str]:
     return [
-        _nothing(name)
+        f"defaultValueOfTypeName('{absent[name]}') AS {_quoted(name)}"
         if name in absent
         else f"{made[name]} AS {name}"
         if name in made
         else _quoted(name)
         for name in columns
     ]
+
+
+def type_of(name: str, *, in_arrays: bool) -> str:
+    """Give the type of a column, whose default adds nothing to what is made of it."""
+    if in_arrays and name in VALUES:
+        return ARRAY_TYPES[name.rpartition("_")[2]]
+    return KEYS[name] if name in KEYS else AMOUNTS[name].type
+
+
+def of_arrays(sql: str) -> str:
+    """Let figures be made of arrays of values, where they were of a value each."""
+    return PAIRS.sub(ARRAYS, sql)
+
+
+def can_be_of_arrays(texts: Iterable[str]) -> bool:
+    """Tell whether all that is made of values can be made of arrays of them."""
+    return not words(PAIRS.sub("", text) for text in texts) & {*VALUES}
 
 
 def _quoted(column: str) -> str:

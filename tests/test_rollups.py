@@ -24,7 +24,7 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.measures import AMOUNTS, KEYS
 from clickhouse.metrics import METRICS
 from clickhouse.migrate import migrate
-from clickhouse.paths import COLUMNS
+from clickhouse.need import COLUMNS
 from clickhouse.query import Filter, Period, Question, ask, explain, to_sql
 from clickhouse.rowset import DERIVED, words
 from clickhouse.settings import ClusterSettings, Settings
@@ -431,6 +431,15 @@ def test_years_with_few_lines_are_made_together(
     rollups.refresh(db)
     assert column(db, sql) == [[2018], [2017]]
     check_all(db, 2)
+
+
+def test_values_stay_in_their_arrays_where_all_rows_have_such(db: Warehouse) -> None:
+    medians = Question(("wait_median", "jobs", "memory_p90"), ("queue",))
+    assert "InterpolatedArray" in to_sql(db, medians)[0]
+    check(db, medians)
+    some_days = replace(medians, period=Period.parse("2018-01-10..2018-02"))
+    assert "InterpolatedArray" not in to_sql(db, some_days)[0]
+    check(db, some_days)
 
 
 def unnamed_rows(db: Warehouse, table: str) -> int:

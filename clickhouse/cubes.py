@@ -152,7 +152,7 @@ class Cube:
         for name in self.amounts if self.of_values else ():
             columns |= {f"{name}_{each}s": kind for each, kind in ARRAY_TYPES.items()}
         columns |= {name: MEASURES[name].type for name in self.measures}
-        # somebody's rows of a year are together, of large rollups those of each month
+        # somebody's rows are together, in rollups of more keys those of each month
         whose = ("scope",) * self.scoped + PEOPLE_KEYS * self.names_people
         first = ("build", *whose) if {"owner", "qname"} <= {*self.keys} else (*whose, "build")
         names = dict.fromkeys((*first, "day", *self.keys))

@@ -26,7 +26,7 @@ from clickhouse.errors import QuestionError
 from clickhouse.measures import QUANTITIES as COLUMNS
 from clickhouse.query import Filter, Period, Question, ask
 from tests.helpers import line, load_bytes, one, warehouse
-from tests.test_rollups import SITE, accounting, assert_near
+from tests.test_rollups import accounting, assert_near, refreshed
 
 HOUR, DAY = 3600, 86400
 T = 1514764800  # 2018-01-01 00:00 UTC
@@ -35,9 +35,7 @@ LIMITS = [60, 3600, 4 * HOUR, 12 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY, 10 * DA
 
 @pytest.fixture
 def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
-    with warehouse(database_url, **SITE) as opened:
-        load_bytes(opened, tmp_path / "accounting", accounting(1, 400))
-        rollups.refresh(opened)
+    with refreshed(database_url, tmp_path) as opened:
         yield opened
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import random
 import re
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickhouse import coverage, rollups, site, unnamed
+from clickhouse import coverage, rollups, site
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import Built, Part, united, without
 from clickhouse.cubes import TABLES
@@ -28,7 +27,7 @@ from clickhouse.need import COLUMNS
 from clickhouse.query import Filter, Period, Question, ask, explain, to_sql
 from clickhouse.rowset import DERIVED, words
 from clickhouse.settings import ClusterSettings, Settings
-from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
+from tests.helpers import CLUSTER, column, line, load_bytes, warehouse
 
 DAY = 86400
 T = 1514764800  # 2018-01-01 00:00 UTC
@@ -179,11 +178,18 @@ def tables(db: Warehouse, question: Question) -> tuple[str, ...]:
 BY_MONTH = Question(("jobs", "cpu_hours"), ("month",))
 
 
+@contextmanager
+def refreshed(database_url: str, folder: Path) -> Iterator[Warehouse]:
+    """Give a database of 400 jobs with its rollups."""
+    with warehouse(database_url, **SITE) as opened:
+        load_bytes(opened, folder / "accounting", accounting(1, 400))
+        rollups.refresh(opened)
+        yield opened
+
+
 @pytest.fixture
 def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
-    with warehouse(database_url, **SITE) as opened:
-        load_bytes(opened, tmp_path / "accounting", accounting(1, 400))
-        rollups.refresh(opened)
+    with refreshed(database_url, tmp_path) as opened:
         yield opened
 
 
@@ -390,49 +396,6 @@ def test_what_another_version_left_does_not_count_as_made(db: Warehouse) -> None
     check(db, median)
 
 
-def test_two_refreshes_at_a_time_while_questions_are_asked(
-    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load_bytes(db, tmp_path / "late", accounting(2, 200))
-    monthly = Question(("jobs", "cpu_hours"), ("month",), exact=True)
-    true = ask(db, monthly).to_pylist()
-    monkeypatch.setattr(rollups, "_one_at_a_time", nullcontext())  # as in two processes
-    threads = [threading.Thread(target=rollups.refresh, args=(db,)) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        assert ask(db, BY_MONTH).to_pylist() == true
-    assert tables(db, BY_MONTH) == ("total_months",)
-    assert ask(db, BY_MONTH).to_pylist() == true
-
-
-def test_a_question_about_to_be_asked_while_rows_lose_their_name_is_answered(
-    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # as where nothing was loaded for hours before
-    monkeypatch.setattr(unnamed.drop_unnamed, "__defaults__", (0.0, unnamed.SETTLED_SECONDS))
-    monthly = replace(BY_MONTH, period=Period.parse("..2018-03"))
-    before = ask(db, monthly).to_pylist()
-    sql, parameters, _ = to_sql(db, monthly)
-    load_bytes(db, tmp_path / "more", accounting(8, 30))
-    assert rollups.refresh(db).months
-    found = db.arrow(sql, parameters).rename_columns(["month", *BY_MONTH.metrics])
-    assert found.to_pylist() == before
-
-
-def test_years_with_few_lines_are_made_together(
-    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sql = "SELECT groupUniqArray(year) FROM (SELECT intDiv(build, 2500) AS number, toYear(month) AS"
-    sql += " year FROM rollup_months FINAL) GROUP BY number ORDER BY number"
-    assert [sorted(years) for years in column(db, sql)] == [[2017, 2018]]
-    monkeypatch.setattr(rollups, "LINES_AT_ONCE", 100)
-    load_bytes(db, tmp_path / "late", accounting(2, 30))
-    rollups.refresh(db)
-    assert column(db, sql) == [[2018], [2017]]
-    check_all(db, 2)
-
-
 def test_values_stay_in_their_arrays_where_all_rows_have_such(db: Warehouse) -> None:
     medians = Question(("wait_median", "jobs", "memory_p90"), ("queue",))
     assert "InterpolatedArray" in to_sql(db, medians)[0]
@@ -440,49 +403,6 @@ def test_values_stay_in_their_arrays_where_all_rows_have_such(db: Warehouse) -> 
     some_days = replace(medians, period=Period.parse("2018-01-10..2018-02"))
     assert "InterpolatedArray" not in to_sql(db, some_days)[0]
     check(db, some_days)
-
-
-def unnamed_rows(db: Warehouse, table: str) -> int:
-    named = "SELECT intDiv(build, 2500) FROM rollup_months FINAL"
-    return int(one(db, f"SELECT countIf(intDiv(build, 2500) NOT IN ({named})) FROM {table}"))
-
-
-def test_rows_that_nothing_names_are_dropped_in_time(db: Warehouse, tmp_path: Path) -> None:
-    for seed in range(2):
-        load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))
-        rollups.refresh(db)
-    assert all(unnamed_rows(db, cube.name) for cube in TABLES)
-    unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
-    assert not any(unnamed_rows(db, cube.name) for cube in TABLES)
-    check_all(db)
-
-
-def test_small_rollups_keep_rows_that_nothing_names_until_they_are_many(
-    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    load_bytes(db, tmp_path / "late", accounting(2, 30))
-    rollups.refresh(db)
-    monkeypatch.setattr(unnamed, "UNNAMED_SHARE", 0.9)
-    unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
-    assert unnamed_rows(db, "user_months")
-    assert not unnamed_rows(db, "cube_days")
-    check_all(db)
-
-
-def test_a_year_that_many_refreshes_made_is_made_again_as_one(
-    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refreshes = "SELECT max(made) FROM (SELECT uniqExact(intDiv(build, 2500)) AS made"
-    refreshes += " FROM rollup_months FINAL GROUP BY toYear(month))"
-    load_bytes(db, tmp_path / "late", accounting(2, 5, T, 1))
-    assert rollups.refresh(db).months
-    assert rollups.refresh(db).months == 0  # for lines may still come
-    assert one(db, refreshes) == 2
-    monkeypatch.setattr(rollups, "TOGETHER_SECONDS", 0)
-    assert rollups.refresh(db).months
-    assert one(db, refreshes) == 1
-    assert rollups.refresh(db).months == 0
-    check_all(db)
 
 
 def test_other_settings(db: Warehouse, database_url: str) -> None:

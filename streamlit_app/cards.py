@@ -167,13 +167,14 @@ def _column_name(column: str) -> str:
     return t(COLUMNS[column]) if column in COLUMNS else column.replace("_", " ").capitalize()
 
 
-def note(metric: str, jobs: int, whose: str = "") -> None:
-    """Say below a chart how its figure is computed, and on how many jobs it stands."""
+def note(metric: str, jobs: int, whose: str = "", more: str = "") -> None:
+    """Say below a chart how its figure is computed, and on how many jobs it stands; and more."""
     known = METRICS[metric].needs not in ("is_executed", "is_attempt", "1")
     stands = tn("from {count} executed job", "from {count} executed jobs", jobs)
     parts = [
         text.plain(f"{text.label(metric)} = {text.formula(metric)}"),
         stands + whose + (t(", where known") if known else ""),
+        *([text.plain(more)] if more else []),
     ]
     st.caption("  ·  ".join(parts))
 
@@ -184,9 +185,14 @@ def nothing(message: str = NO_JOBS) -> None:
 
 
 def draw(spec: charts.Spec, table: pa.Table, key: str, alt: str) -> None:
-    """Draw a chart."""
+    """Draw a chart; `alt` says what it shows, not what the rows tell.
+
+    It is part of what Vega compiles: with other words the browser makes the chart anew, which takes
+    it three times as long as to draw other rows.
+    """
     _remember(spec, table)
-    st.vega_lite_chart(table, _localized(spec), key=f"{key}_chart", alt=alt, width="stretch")
+    rows = charts.numbered(table)
+    st.vega_lite_chart(rows, _localized(spec), key=f"{key}_chart", alt=alt, width="stretch")
 
 
 def draw_clickable(
@@ -198,7 +204,7 @@ def draw_clickable(
     seal = hashlib.sha1(repr(scope.filters).encode(), usedforsecurity=False).hexdigest()[:8]
     drawn = f"{key}_chart_{seal}"
     st.vega_lite_chart(
-        table,
+        charts.numbered(table),
         _localized(spec),
         key=drawn,
         alt=alt,

@@ -13,11 +13,16 @@ from typing import Any
 
 import altair as alt
 import pandas as pd
+import pyarrow as pa
 
 from streamlit_app.i18n import cached_per_language, t
 
 PICK = "pick"  # the selection that a click on a bar makes
-BAR_PIXELS = 30
+NTH = "nth"  # the column that `numbered` adds
+# Names in the order of the data. Without it Vega keeps names where they were when it gets other
+# rows: rankings would be out of order, and colours those of other names.
+IN_ORDER = alt.EncodingSortField(NTH, op="min")
+BAR_PIXELS = 30  # of each name: a chart of more of them is higher
 TIME_HEIGHT = 250
 CALENDAR_HEIGHT = 150
 NAME_PIXELS = 150  # longer names end in an ellipsis; the tooltip has them whole
@@ -61,6 +66,11 @@ def _finish(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
     for layer in spec.get("layer", []):
         layer.pop("data", None)
     return spec
+
+
+def numbered(table: pa.Table) -> pa.Table:
+    """Add the number of each row, since specifications go by the order of the data."""
+    return table.append_column(NTH, pa.array(range(table.num_rows), pa.int32()))
 
 
 def _empty() -> alt.Chart:
@@ -158,17 +168,17 @@ def _part_tooltip(title: str) -> list[alt.Tooltip]:
 
 def _color() -> alt.Color:
     legend = alt.Legend(title=None, orient="right", labelLimit=NAME_PIXELS, symbolType="square")
-    return alt.Color("name:N", sort=None, legend=legend)
+    return alt.Color("name:N", sort=IN_ORDER, legend=legend)
 
 
 @cached_per_language
-def ranking(title: str, bars: int, clickable: bool, pixels: int = NAME_PIXELS) -> Spec:
+def ranking(title: str, clickable: bool, pixels: int = NAME_PIXELS) -> Spec:
     """Horizontal bars in the order of the data, each with its figure at the end.
 
     The column `reach` leaves room for the figures, `pixels` is what a name can take.
     """
     bar = _empty().encode(
-        y=alt.Y("name:N", sort=None, axis=_names(pixels)),
+        y=alt.Y("name:N", sort=IN_ORDER, axis=_names(pixels)),
         x=alt.X("value:Q", axis=None),
         tooltip=[alt.Tooltip("name:N", title=t("Name")), alt.Tooltip("shown:N", title=title)],
     )
@@ -183,7 +193,7 @@ def ranking(title: str, bars: int, clickable: bool, pixels: int = NAME_PIXELS) -
         text="shown:N"
     )
     room = _empty().mark_tick(opacity=0, aria=False).encode(y=bar.encoding.y, x="reach:Q")
-    return _finish(alt.layer(drawn, written, room).properties(height=BAR_PIXELS * (bars + 1)))
+    return _finish(alt.layer(drawn, written, room).properties(height=_each_name()))
 
 
 @cached_per_language
@@ -196,7 +206,7 @@ def donut(title: str) -> Spec:
             theta=alt.Theta("value:Q", stack=True),
             color=alt.Color(
                 "name:N",
-                sort=None,
+                sort=IN_ORDER,
                 legend=alt.Legend(
                     title=None,
                     orient="right",
@@ -224,7 +234,7 @@ def columns(title: str, x_title: str) -> Spec:
         _empty()
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
         .encode(
-            x=alt.X("name:N", sort=None, axis=axis),
+            x=alt.X("name:N", sort=IN_ORDER, axis=axis),
             y=alt.Y("value:Q", axis=_value_axis()),
             tooltip=[alt.Tooltip("name:N", title=x_title), alt.Tooltip("shown:N", title=title)],
         )
@@ -267,7 +277,7 @@ def bands(grain: str, names: tuple[str, ...]) -> Spec:
 
 
 @cached_per_language
-def spans(rows: int, titles: tuple[str, str]) -> Spec:
+def spans(titles: tuple[str, str]) -> Spec:
     """Join a dot and a ring for each name: columns `value` and `high`.
 
     Their words are in `shown` and `high_shown`, both of them in `both`; `reach` leaves room.
@@ -277,7 +287,7 @@ def spans(rows: int, titles: tuple[str, str]) -> Spec:
         alt.Tooltip("shown:N", title=titles[0]),
         alt.Tooltip("high_shown:N", title=titles[1]),
     ]
-    base = _empty().encode(y=alt.Y("name:N", sort=None, axis=_names()), tooltip=tooltip)
+    base = _empty().encode(y=alt.Y("name:N", sort=IN_ORDER, axis=_names()), tooltip=tooltip)
     low, high = alt.X("value:Q", axis=None), alt.X("high:Q", axis=None)
     drawn = alt.layer(
         base.mark_rule(strokeWidth=5, opacity=0.4, color=GRAY).encode(x=low, x2="high:Q"),
@@ -288,11 +298,11 @@ def spans(rows: int, titles: tuple[str, str]) -> Spec:
         ),
         _empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
     )
-    return _finish(drawn.properties(height=BAR_PIXELS * (rows + 1)))
+    return _finish(drawn.properties(height=_each_name()))
 
 
 @cached_per_language
-def asked_and_used(rows: int, titles: tuple[str, str]) -> Spec:
+def asked_and_used(titles: tuple[str, str]) -> Spec:
     """Lay a thin bar of what was used over one of what was asked: columns `value` and `asked`.
 
     Their words are in `shown` and `asked_shown`, both of them in `both`; `reach` leaves room.
@@ -302,7 +312,7 @@ def asked_and_used(rows: int, titles: tuple[str, str]) -> Spec:
         alt.Tooltip("asked_shown:N", title=titles[0]),
         alt.Tooltip("shown:N", title=titles[1]),
     ]
-    base = _empty().encode(y=alt.Y("name:N", sort=None, axis=_names()), tooltip=tooltip)
+    base = _empty().encode(y=alt.Y("name:N", sort=IN_ORDER, axis=_names()), tooltip=tooltip)
     asked = alt.X("asked:Q", axis=None)
     drawn = alt.layer(
         base.mark_bar(size=18, opacity=0.25).encode(x=asked),
@@ -312,7 +322,7 @@ def asked_and_used(rows: int, titles: tuple[str, str]) -> Spec:
         ),
         _empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
     )
-    return _finish(drawn.properties(height=BAR_PIXELS * (rows + 1)))
+    return _finish(drawn.properties(height=_each_name()))
 
 
 @cached_per_language
@@ -332,7 +342,7 @@ def dots(title: str, x_title: str) -> Spec:
         x=alt.X("jobs:Q", scale=alt.Scale(type="log", nice=True), axis=axis),
         y=alt.Y("value:Q", axis=_value_axis()),
         color=alt.Color(
-            "kind:N", sort=None, legend=alt.Legend(title=None, orient="top", labelLimit=300)
+            "kind:N", sort=IN_ORDER, legend=alt.Legend(title=None, orient="top", labelLimit=300)
         ),
         tooltip=tooltip,
     )
@@ -369,16 +379,16 @@ def tasks(title: str) -> Spec:
 
 
 @cached_per_language
-def compositions(title: str, part_title: str, bars: int) -> Spec:
+def compositions(title: str, part_title: str) -> Spec:
     """Horizontal bars of equal length: what each `name` is made of, in parts in order of `rank`."""
     axis = alt.Axis(title=None, format="%", tickCount=5, domain=False, ticks=False)
     return _finish(
         _empty()
         .mark_bar()
         .encode(
-            y=alt.Y("name:N", sort=None, axis=_names()),
+            y=alt.Y("name:N", sort=IN_ORDER, axis=_names()),
             x=alt.X("value:Q", stack="normalize", axis=axis),
-            color=alt.Color("part:N", sort=None, legend=alt.Legend(title=None, orient="top")),
+            color=alt.Color("part:N", sort=IN_ORDER, legend=alt.Legend(title=None, orient="top")),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("name:N", title=t("Name")),
@@ -386,7 +396,7 @@ def compositions(title: str, part_title: str, bars: int) -> Spec:
                 alt.Tooltip("shown:N", title=title),
             ],
         )
-        .properties(height=BAR_PIXELS * (bars + 1))
+        .properties(height=_each_name())
     )
 
 
@@ -429,12 +439,17 @@ def calendar(title: str) -> Spec:
                 scale=alt.Scale(type="utc"),
                 axis=months,
             ),
-            y=alt.Y("weekday:N", sort=None, axis=_band_axis(None)),
+            y=alt.Y("weekday:N", sort=IN_ORDER, axis=_band_axis(None)),
             color=_shade(),
             tooltip=[alt.Tooltip("step:N", title=t("When")), alt.Tooltip("shown:N", title=title)],
         )
         .properties(height=CALENDAR_HEIGHT)
     )
+
+
+def _each_name() -> alt.Step:
+    """Make a chart as high as it has names, so that other rows need no other specification."""
+    return alt.Step(BAR_PIXELS)
 
 
 def _names(pixels: int = NAME_PIXELS) -> alt.Axis:
@@ -457,6 +472,6 @@ def warm() -> None:
             over_time(title, grain)
             stacked(title, grain)
             stacked(title, grain, share=True)
-    ranking("Core time", 10, True)
+    ranking("Core time", True)
     donut("Executed jobs")
     columns("Executed jobs", "Slots")

@@ -200,9 +200,7 @@ def _use(key: str, choice: Choice, scope: Scope) -> None:
             return
         named = [(text.value(dimension, name), most, mean) for name, most, mean in rows]
         shaped = forms.asked_and_used(named, CORES)
-        draw(
-            charts.asked_and_used(shaped.num_rows, titles), shaped, f"{key}_use_{dimension}", title
-        )
+        draw(charts.asked_and_used(titles), shaped, f"{key}_use_{dimension}", title)
         jobs = tn("from {count} executed job", "from {count} executed jobs", shape.total(table))
         st.caption(f"{text.plain(words)}  ·  {jobs}")
 

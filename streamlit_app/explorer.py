@@ -139,9 +139,9 @@ def stacked_names(title: str, titles: tuple[str, str], bars: int, share: bool) -
         charts._empty()
         .mark_bar(cornerRadius=1)
         .encode(
-            y=alt.Y("row:N", sort=None, axis=axis),
+            y=alt.Y("row:N", sort=charts.IN_ORDER, axis=axis),
             x=alt.X("value:Q", stack="normalize" if share else "zero", axis=along),
-            color=alt.Color("name:N", sort=None, legend=legend),
+            color=alt.Color("name:N", sort=charts.IN_ORDER, legend=legend),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("row:N", title=titles[0]),
@@ -166,7 +166,7 @@ def heatmap(title: str, titles: tuple[str, str], rows: int) -> charts.Spec:
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("column:N", sort=alt.EncodingSortField("rank", op="min"), axis=below),
-            y=alt.Y("row:N", sort=None, axis=names),
+            y=alt.Y("row:N", sort=charts.IN_ORDER, axis=names),
             color=shade,
             tooltip=[
                 alt.Tooltip("row:N", title=titles[0]),

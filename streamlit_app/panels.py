@@ -11,7 +11,7 @@ from clickhouse.dimensions import SPANS
 from clickhouse.distributions import LEVELS, QUANTITIES, Bands, Histogram
 from clickhouse.metrics import METRICS
 from clickhouse.query import Question
-from streamlit_app import calendars, charts, data, forms, shape, text
+from streamlit_app import charts, data, forms, shape, text
 from streamlit_app.cards import card, draw, draw_clickable, note, nothing, show_table
 from streamlit_app.figures import Earlier
 from streamlit_app.filters import Scope
@@ -40,8 +40,8 @@ def time_panel(
             nothing()
             return
         spec = charts.over_time(shaped.axis.label, scope.grain, _has_before(shaped))
-        draw(spec, shaped.table, f"{key}_{metric}_{scope.grain}", _peak(title, shaped, scope))
-        note(metric, jobs)
+        draw(spec, shaped.table, f"{key}_{metric}_{scope.grain}", title)
+        note(metric, jobs, more=_peak(shaped))
 
 
 def _before(metric: str, earlier: Earlier | None, scope: Scope) -> list[float | None]:
@@ -55,14 +55,9 @@ def _has_before(shaped: shape.Shaped) -> bool:
     return "before" in shaped.table.column_names
 
 
-def _peak(title: str, shaped: shape.Shaped, scope: Scope) -> str:
-    rows = shaped.table.to_pylist()
-    top = max(rows, key=lambda row: row["value"] or 0.0)
-    first, last = (calendars.label(scope.grain, rows[i]["time"]) for i in (0, -1))
-    return t(
-        "{title}, {first} to {last}, highest in {step} with {figure}",
-        title=title, first=first, last=last, step=top["step"], figure=top["shown"],
-    )  # fmt: skip
+def _peak(shaped: shape.Shaped) -> str:
+    top = max(shaped.table.to_pylist(), key=lambda row: row["value"] or 0.0)
+    return t("highest: {step}, {figure}", step=top["step"], figure=top["shown"])
 
 
 def ranking_panel(
@@ -104,16 +99,11 @@ def _rest(table: pa.Table, metric: str, whole: float | None) -> str:
 def draw_ranking(shaped: shape.Shaped, key: str, title: str, dimension: str, scope: Scope) -> None:
     """Draw a ranking; a click on a bar narrows all pages where the dimension has a filter."""
     clickable = dimension in NAMED
-    spec = charts.ranking(shaped.axis.label, shaped.table.num_rows, clickable)
-    alt = title
-    if shaped.table.num_rows:
-        first = shaped.table.slice(0, 1).to_pylist()[0]
-        name, figure = text.short(first["name"]), first["shown"]
-        alt = t("{title}; first is {name} with {figure}", title=title, name=name, figure=figure)
+    spec = charts.ranking(shaped.axis.label, clickable)
     if clickable:
-        draw_clickable(spec, shaped.table, key, alt, dimension, scope)
+        draw_clickable(spec, shaped.table, key, title, dimension, scope)
     else:
-        draw(spec, shaped.table, key, alt)
+        draw(spec, shaped.table, key, title)
 
 
 def shares_panel(
@@ -148,8 +138,12 @@ def parts_panel(
     jobs: int,
     table: pa.Table,
     form: str = "",
+    alt: str = "",
 ) -> None:
-    """Draw parts over time; `form` is areas, lines or share, else bars."""
+    """Draw parts over time; `form` is areas, lines or share, else bars.
+
+    `alt` is what the title says that is so of any rows.
+    """
     with card(key, title, table, "" if form == "share" else shaped.axis.unit):
         if not jobs or not shaped.table.num_rows:
             nothing()
@@ -157,7 +151,7 @@ def parts_panel(
         label, grain = shaped.axis.label, scope.grain
         build = {"areas": charts.areas, "lines": charts.lines}.get(form)
         spec = build(label, grain) if build else charts.stacked(label, grain, form == "share")
-        draw(spec, shaped.table, f"{key}_{metric}_{grain}_{form}", title)
+        draw(spec, shaped.table, f"{key}_{metric}_{grain}_{form}", alt or title)
         stands_on(metric, jobs)
 
 
@@ -266,7 +260,7 @@ def spans_panel(
         if not shaped.table.num_rows:
             nothing()
             return
-        spec = charts.spans(shaped.table.num_rows, (text.label(metrics[0]), text.label(metrics[1])))
+        spec = charts.spans((text.label(metrics[0]), text.label(metrics[1])))
         draw(spec, shaped.table, f"{key}_{dimension}", title)
         for metric in metrics:
             note(metric, shape.total(table))

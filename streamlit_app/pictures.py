@@ -12,7 +12,7 @@ import pyarrow as pa
 import streamlit as st
 import vl_convert
 
-from streamlit_app import i18n
+from streamlit_app import charts, i18n
 from streamlit_app.charts import Spec
 
 WIDTH = 860  # pixels, of what takes the width of its box in the browser
@@ -33,7 +33,8 @@ def png(spec: Spec, table: pa.Table, title: str = "") -> bytes:
 
 def _whole(spec: Spec, table: pa.Table, title: str) -> Spec:
     """Put data, title, size and colours into a specification."""
-    rows = [{name: _plain(value) for name, value in row.items()} for row in table.to_pylist()]
+    found = charts.numbered(table).to_pylist()
+    rows = [{name: _plain(value) for name, value in row.items()} for row in found]
     whole = dict(spec) | {"data": {"values": rows}, "config": _config()}
     if not any(name in spec for name in ("facet", "hconcat", "vconcat", "concat", "repeat")):
         whole.setdefault("width", WIDTH)

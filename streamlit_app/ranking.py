@@ -152,13 +152,10 @@ def over_time_panel(
     if rest is not None and _hidden(parts, whole, metric):
         rest = None  # it would leave no room for the parts
     shaped = shape.parts_over_time(parts, dimension, metric, scope, order, rest)
-    title = t(
-        "{figure} {steps}, top {count}",
-        figure=text.label(metric),
-        steps=per_grain(scope),
-        count=len(order),
-    )
-    parts_panel(key, title, metric, shaped, scope, shape.total(whole), parts, choice.form)
+    figure, steps = text.label(metric), per_grain(scope)
+    title = t("{figure} {steps}, top {count}", figure=figure, steps=steps, count=len(order))
+    alt = t("{figure} {steps}", figure=figure, steps=steps)
+    parts_panel(key, title, metric, shaped, scope, shape.total(whole), parts, choice.form, alt)
 
 
 def _hidden(parts: pa.Table, whole: pa.Table, metric: str) -> bool:

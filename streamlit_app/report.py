@@ -330,7 +330,7 @@ def _failures(report: Report) -> Iterator[str]:
     scope = report.scope
     [table] = report.answers(scope.question(("jobs", "core_hours"), "outcome"))
     shaped = shape.ranked(table, "outcome", "jobs", float(shape.total(table)) or None)
-    spec = charts.ranking(shaped.axis.label, shaped.table.num_rows, False)
+    spec = charts.ranking(shaped.axis.label, False)
     title = t("How jobs ended")
     yield _chart(title, spec, shaped.table, "jobs", shape.total(table))
     yield from _list("outcome", table, ("jobs", "core_hours"))

@@ -113,7 +113,7 @@ BARS = pa.table(
 
 
 def test_pictures_show_data_and_title_and_refer_to_nothing_outside() -> None:
-    spec = charts.ranking("Core time", 2, True)
+    spec = charts.ranking("Core time", True)
     drawn = pictures.svg(spec, BARS, "Top users")
     assert "a&lt;b" in drawn and "Top users" in drawn
     assert drawn.replace("http://www.w3.org/", "").count("http") == 0

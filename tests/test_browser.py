@@ -37,6 +37,9 @@ WIDER = """() => [...document.querySelectorAll('[data-testid=stMain] *')]
         && !e.closest('[data-testid=stDataFrame], [data-testid=stButtonGroup], svg'))
     .map(e => e.className + ' ' + e.dataset.testid)"""
 CHART = "svg.marks"
+DOWNWARDS = """chart => [...chart.querySelectorAll('text')]
+    .sort((a, b) => a.getBoundingClientRect().y - b.getBoundingClientRect().y)
+    .map(text => text.textContent)"""
 WAIT = 20_000  # ms; a busy machine needs some
 
 
@@ -216,6 +219,21 @@ def test_back_undoes_a_filter(overview: Page) -> None:
     overview.go_forward()
     expect(overview.locator("[data-testid=stMetricValue]")).to_have_text(narrowed)
     expect(overview).to_have_url(re.compile(r"\?user="))
+
+
+def test_a_chart_gets_other_rows_instead_of_being_made_anew_and_draws_them_in_order(
+    overview: Page, address: str
+) -> None:
+    for path, card in (("", "overview_jobs"), ("failures", "failures_failed")):
+        turn_to(overview, f"{address}/{path}?user=bruno")
+        chart = overview.locator(f".st-key-{card} {CHART}")
+        chart.evaluate("chart => chart.dataset.seen = 'before'")
+        turn_to(overview, f"{address}/{path}?user=chloe")
+        expect(chart).to_have_attribute("data-seen", "before")
+    # of bruno it was 25, 100, 28, 37
+    drawn = chart.evaluate(DOWNWARDS)
+    assert [text.partition(":")[0] for text in drawn if ":" in text] == ["37", "100", "28", "30"]
+    assert [text for text in drawn if text.isdecimal()] == ["6", "2", "1", "1"]
 
 
 def test_a_click_shows_one_in_detail_and_back_shows_all(overview: Page, address: str) -> None:

@@ -156,7 +156,7 @@ def _asked_and_used(name: str, requests: pa.Table | None, jobs: int, scope: Scop
             nothing(t("No job that these filters let through asked for it."))
             return
         shaped = forms.asked_in_unit(rows, asked)
-        spec = charts.asked_and_used(shaped.num_rows, (t("Asked"), t("Used")))
+        spec = charts.asked_and_used((t("Asked"), t("Used")))
         draw(spec, shaped, f"efficiency_{name}", titles[name])
         st.caption(
             text.plain(t("average used / asked of a job; those who left most unused come first"))

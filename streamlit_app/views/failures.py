@@ -104,7 +104,7 @@ def _codes_card(key: str, title: str, dimension: str, table: pa.Table) -> None:
             nothing(t("No attempt has a code that tells of a failure."))
             return
         shaped = shape.bars(rows)
-        spec = charts.ranking(text.label("attempts"), shaped.num_rows, False, CODE_PIXELS)
+        spec = charts.ranking(text.label("attempts"), False, CODE_PIXELS)
         draw(spec, shaped, key, title)
         stands_on("attempts", shape.total(table, "attempts"))
 

@@ -216,7 +216,7 @@ def _counts_card(key: str, title: str, table: pa.Table, meaning: str) -> None:
         names = table.column(0).to_pylist()
         rows = [(n, c, text.whole(c)) for n, c in zip(names, counts, strict=True)]
         shaped = shape.bars(rows)
-        draw(charts.ranking(t(COLUMNS["lines"]), shaped.num_rows, False), shaped, key, title)
+        draw(charts.ranking(t(COLUMNS["lines"]), False), shaped, key, title)
         st.caption(meaning)
 
 

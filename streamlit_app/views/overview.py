@@ -113,7 +113,8 @@ def _calendar_card(days: pa.Table, scope: Scope) -> None:
             nothing()
             return
         shaped = forms.calendar(days, "jobs", scope.last.year)
-        draw(charts.calendar(text.label("jobs")), shaped, "overview_calendar", title)
+        alt = t("Executed jobs per day of the year")
+        draw(charts.calendar(text.label("jobs")), shaped, "overview_calendar", alt)
         note("jobs", jobs)
 
 

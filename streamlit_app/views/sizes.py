@@ -112,8 +112,7 @@ def _runners_card(runner: str, table: pa.Table) -> None:
             nothing()
             return
         shaped = _compositions(table, runner)
-        bars = len(set(shaped.column("name").to_pylist()))
-        spec = charts.compositions(text.label("core_hours"), text.label("parallel_class"), bars)
+        spec = charts.compositions(text.label("core_hours"), text.label("parallel_class"))
         draw(spec, shaped, f"sizes_runners_{runner}", title)
         note("core_hours", jobs)
 

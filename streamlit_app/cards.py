@@ -187,8 +187,8 @@ def nothing(message: str = NO_JOBS) -> None:
 def draw(spec: charts.Spec, table: pa.Table, key: str, alt: str) -> None:
     """Draw a chart; `alt` says what it shows, not what the rows tell.
 
-    It is part of what Vega compiles: with other words the browser makes the chart anew, which takes
-    it three times as long as to draw other rows.
+    It is part of what Vega compiles: with other words the browser makes the chart anew, and a year
+    that was asked before took a fourth longer on Overview.
     """
     _remember(spec, table)
     rows = charts.numbered(table)

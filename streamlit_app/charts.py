@@ -453,7 +453,14 @@ def _each_name() -> alt.Step:
 
 
 def _names(pixels: int = NAME_PIXELS) -> alt.Axis:
-    return alt.Axis(title=None, labelLimit=pixels, labelOverlap=False, domain=False, ticks=False)
+    return alt.Axis(
+        title=None,
+        labelLimit=pixels,
+        labelOverlap=False,
+        labelFlush=False,  # else the first name is beside its marks
+        domain=False,
+        ticks=False,
+    )
 
 
 def _band_axis(title: str | None) -> alt.Axis:

@@ -56,7 +56,10 @@ def _has_before(shaped: shape.Shaped) -> bool:
 
 
 def _peak(shaped: shape.Shaped) -> str:
-    top = max(shaped.table.to_pylist(), key=lambda row: row["value"] or 0.0)
+    known = [row for row in shaped.table.to_pylist() if not text.is_missing(row["value"])]
+    if not known:
+        return ""
+    top = max(known, key=lambda row: row["value"])
     return t("highest: {step}, {figure}", step=top["step"], figure=top["shown"])
 
 

@@ -235,6 +235,20 @@ def test_what_was_read_is_reconciled_with_what_is_stored(opened: Warehouse, tmp_
 
 
 @pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_a_chart_over_time_tells_its_highest_step_where_there_is_one(
+    opened: Warehouse, tmp_path: Path
+) -> None:
+    times = {"start_time": 1577923200, "end_time": 1577923200}  # it took no time: no efficiency
+    started = helpers.line(**times, submission_time=1577923200, ru_wallclock=0, cpu=0)
+    helpers.load_bytes(opened, tmp_path / "accounting", started + b"\n")
+    captions = [each.value for each in app("efficiency").caption]
+    [efficiency] = [each for each in captions if each.startswith("CPU efficiency = CPU time")]
+    assert "highest" not in efficiency
+    [amount] = [each for each in captions if each.startswith("I/O = ")]
+    assert "2 Jan 2020, 0\\.12 GiB" in amount
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
 def test_a_file_without_a_record_shows_why(opened: Warehouse, tmp_path: Path) -> None:
     helpers.load_bytes(opened, tmp_path / "accounting", b"broken\n")
     at = app("loaded")

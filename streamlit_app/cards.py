@@ -19,7 +19,7 @@ from streamlit.elements.lib.column_types import ColumnConfig
 
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
-from streamlit_app import charts, data, i18n, pictures, text
+from streamlit_app import charts, data, i18n, pictures, specs, text
 from streamlit_app.exports import write_csv
 from streamlit_app.filters import Scope, show_chips
 from streamlit_app.i18n import mark, t, tn
@@ -67,7 +67,7 @@ class Frame:
     key: str
     title: str
     table: pa.Table | None
-    spec: charts.Spec | None = None
+    spec: specs.Spec | None = None
     drawn: pa.Table | None = None
 
 
@@ -184,19 +184,19 @@ def nothing(message: str = NO_JOBS) -> None:
     st.caption(f":material/filter_alt_off: {t(message)}")
 
 
-def draw(spec: charts.Spec, table: pa.Table, key: str, alt: str) -> None:
+def draw(spec: specs.Spec, table: pa.Table, key: str, alt: str) -> None:
     """Draw a chart; `alt` says what it shows, not what the rows tell.
 
     It is part of what Vega compiles: with other words the browser makes the chart anew, and a year
     that was asked before took a fourth longer on Overview.
     """
     _remember(spec, table)
-    rows = charts.numbered(table)
+    rows = specs.numbered(table)
     st.vega_lite_chart(rows, _localized(spec), key=f"{key}_chart", alt=alt, width="stretch")
 
 
 def draw_clickable(
-    spec: charts.Spec, table: pa.Table, key: str, alt: str, dimension: str, scope: Scope
+    spec: specs.Spec, table: pa.Table, key: str, alt: str, dimension: str, scope: Scope
 ) -> None:
     """Draw a chart whose bars narrow all pages to the name that is clicked."""
     _remember(spec, table)
@@ -204,7 +204,7 @@ def draw_clickable(
     seal = hashlib.sha1(repr(scope.filters).encode(), usedforsecurity=False).hexdigest()[:8]
     drawn = f"{key}_chart_{seal}"
     st.vega_lite_chart(
-        charts.numbered(table),
+        specs.numbered(table),
         _localized(spec),
         key=drawn,
         alt=alt,
@@ -214,13 +214,13 @@ def draw_clickable(
     )
 
 
-def _remember(spec: charts.Spec, table: pa.Table) -> None:
+def _remember(spec: specs.Spec, table: pa.Table) -> None:
     """Tell the card what is drawn in it, so that it can offer pictures of it."""
     if frame := _open.get():
         frame.spec, frame.drawn = spec, table
 
 
-def _localized(spec: charts.Spec) -> charts.Spec:
+def _localized(spec: specs.Spec) -> specs.Spec:
     """Let the browser write numbers and dates in the reader's language."""
     if i18n.language() == i18n.SOURCE:
         return spec

@@ -7,97 +7,31 @@ function says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
 import altair as alt
-import pandas as pd
-import pyarrow as pa
 
 from streamlit_app.i18n import cached_per_language, t
+from streamlit_app.specs import (
+    IN_ORDER,
+    NAME_PIXELS,
+    SHORT,
+    TIME_UNITS,
+    Spec,
+    band_axis,
+    each_name,
+    empty,
+    finish,
+    name_axis,
+    time_axis,
+    value_axis,
+)
 
 PICK = "pick"  # the selection that a click on a bar makes
-NTH = "nth"  # the column that `numbered` adds
-# Names in the order of the data. Without it Vega keeps names where they were when it gets other
-# rows: rankings would be out of order, and colours those of other names.
-IN_ORDER = alt.EncodingSortField(NTH, op="min")
-BAR_PIXELS = 30  # of each name: a chart of more of them is higher
 TIME_HEIGHT = 250
 CALENDAR_HEIGHT = 150
-NAME_PIXELS = 150  # longer names end in an ellipsis; the tooltip has them whole
-TIME_UNITS = {"day": "yearmonthdate", "month": "yearmonth", "year": "year"}
 
 GRAY = "#8A96A6"  # of what is there to compare with; readable on either background
 
 SPACING = {"day": 1.5, "month": 0.75, "year": 6}  # pixels between two bars
-
-# From the longest: the axis' unit and the seconds in it.
-_SECONDS = (("d", 86400.0), ("h", 3600.0), ("min", 60.0))
-
-# Labels of an axis: below 1, the prefix of '~s' would be a milli that nobody reads as one.
-SHORT = "format(datum.value, abs(datum.value) < 1 ? '.2~f' : '~s')"
-
-Spec = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What an axis counts: values are divided by `divisor` to be in its unit."""
-
-    label: str
-    unit: str = ""
-    divisor: float = 1.0
-
-
-def axis_of(label: str, unit: str, values: Sequence[float]) -> Axis:
-    """Choose the unit of an axis; durations get the largest one that their maximum fills twice."""
-    if unit == "s":
-        longest = max(values, default=0.0)
-        name, seconds = next((u for u in _SECONDS if longest >= 2 * u[1]), ("s", 1.0))
-        return Axis(label, name, seconds)
-    return Axis(label, unit)
-
-
-def _finish(chart: alt.Chart | alt.LayerChart | alt.FacetChart) -> Spec:
-    spec: Spec = chart.to_dict()
-    for unwanted in ("data", "datasets", "config", "$schema"):
-        spec.pop(unwanted, None)
-    for layer in spec.get("layer", []):
-        layer.pop("data", None)
-    return spec
-
-
-def numbered(table: pa.Table) -> pa.Table:
-    """Add the number of each row, since specifications go by the order of the data."""
-    return table.append_column(NTH, pa.array(range(table.num_rows), pa.int32()))
-
-
-def _empty() -> alt.Chart:
-    return alt.Chart(pd.DataFrame())
-
-
-def _value_axis() -> alt.Axis:
-    return alt.Axis(title=None, labelExpr=SHORT, tickCount=5, domain=False, ticks=False)
-
-
-def _time(grain: str, middle: bool = False) -> alt.X:
-    """Make the axis of time; `middle` puts marks over the middle of a step's bar."""
-    axis = alt.Axis(
-        title=None,
-        grid=False,
-        labelOverlap=True,
-        labelFlush=False,
-        tickCount={"year": 12}.get(grain, 10),
-        format={"day": "%-d %b %Y", "month": "%b %Y", "year": "%Y"}[grain],
-    )
-    return alt.X(
-        "time:T",
-        timeUnit={"unit": TIME_UNITS[grain], "utc": True},
-        axis=axis,
-        scale=alt.Scale(type="utc"),
-        bandPosition=0.5 if middle else alt.Undefined,
-    )
 
 
 @cached_per_language
@@ -106,33 +40,33 @@ def over_time(title: str, grain: str, earlier: bool = False) -> Spec:
 
     With `earlier`, a line shows the column `before`, of an earlier period, named `before_shown`.
     """
-    bars = _empty().mark_bar(
+    bars = empty().mark_bar(
         binSpacing=SPACING[grain], cornerRadiusTopLeft=1, cornerRadiusTopRight=1
     )
     tooltip = [alt.Tooltip("step:N", title=t("When")), alt.Tooltip("shown:N", title=title)]
     if earlier:
         tooltip.append(alt.Tooltip("before_shown:N", title=t("Before")))
-    drawn = bars.encode(x=_time(grain), y=alt.Y("value:Q", axis=_value_axis()), tooltip=tooltip)
+    drawn = bars.encode(x=time_axis(grain), y=alt.Y("value:Q", axis=value_axis()), tooltip=tooltip)
     if not earlier:
-        return _finish(drawn.properties(height=TIME_HEIGHT))
-    line = _empty().mark_line(strokeWidth=2, strokeDash=[5, 3], color=GRAY, tooltip=False)
-    before = line.encode(x=_time(grain, middle=True), y=alt.Y("before:Q", axis=_value_axis()))
-    return _finish(alt.layer(drawn, before).properties(height=TIME_HEIGHT))
+        return finish(drawn.properties(height=TIME_HEIGHT))
+    line = empty().mark_line(strokeWidth=2, strokeDash=[5, 3], color=GRAY, tooltip=False)
+    before = line.encode(x=time_axis(grain, middle=True), y=alt.Y("before:Q", axis=value_axis()))
+    return finish(alt.layer(drawn, before).properties(height=TIME_HEIGHT))
 
 
 @cached_per_language
 def stacked(title: str, grain: str, share: bool = False) -> Spec:
     """Bars over time, stacked by name; with `share` each step's parts make up the whole."""
     axis = alt.Axis(title=None, format="%", tickCount=5, domain=False, ticks=False)
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_bar(binSpacing=SPACING[grain])
         .encode(
-            x=_time(grain),
+            x=time_axis(grain),
             y=alt.Y(
                 "value:Q",
                 stack="normalize" if share else "zero",
-                axis=axis if share else _value_axis(),
+                axis=axis if share else value_axis(),
             ),
             color=_color(),
             order=alt.Order("rank:Q"),
@@ -145,12 +79,12 @@ def stacked(title: str, grain: str, share: bool = False) -> Spec:
 @cached_per_language
 def lines(title: str, grain: str) -> Spec:
     """One line for each name; for averages, which do not add up."""
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_line(point=alt.OverlayMarkDef(size=22), strokeWidth=2, interpolate="linear")
         .encode(
-            x=_time(grain),
-            y=alt.Y("value:Q", axis=_value_axis()),
+            x=time_axis(grain),
+            y=alt.Y("value:Q", axis=value_axis()),
             color=_color(),
             tooltip=_part_tooltip(title),
         )
@@ -177,8 +111,8 @@ def ranking(title: str, clickable: bool, pixels: int = NAME_PIXELS) -> Spec:
 
     The column `reach` leaves room for the figures, `pixels` is what a name can take.
     """
-    bar = _empty().encode(
-        y=alt.Y("name:N", sort=IN_ORDER, axis=_names(pixels)),
+    bar = empty().encode(
+        y=alt.Y("name:N", sort=IN_ORDER, axis=name_axis(pixels)),
         x=alt.X("value:Q", axis=None),
         tooltip=[alt.Tooltip("name:N", title=t("Name")), alt.Tooltip("shown:N", title=title)],
     )
@@ -192,15 +126,15 @@ def ranking(title: str, clickable: bool, pixels: int = NAME_PIXELS) -> Spec:
     written = bar.mark_text(align="left", dx=5, fontSize=12, color="currentColor").encode(
         text="shown:N"
     )
-    room = _empty().mark_tick(opacity=0, aria=False).encode(y=bar.encoding.y, x="reach:Q")
-    return _finish(alt.layer(drawn, written, room).properties(height=_each_name()))
+    room = empty().mark_tick(opacity=0, aria=False).encode(y=bar.encoding.y, x="reach:Q")
+    return finish(alt.layer(drawn, written, room).properties(height=each_name()))
 
 
 @cached_per_language
 def donut(title: str) -> Spec:
     """Shares of a whole, in the order of the data."""
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_arc(innerRadius=58, padAngle=0.012, cornerRadius=2)
         .encode(
             theta=alt.Theta("value:Q", stack=True),
@@ -230,12 +164,12 @@ def donut(title: str) -> Spec:
 def columns(title: str, x_title: str) -> Spec:
     """Upright bars, one for each class, in the order of the data."""
     axis = alt.Axis(title=x_title, labelAngle=-40, labelOverlap=False, labelLimit=NAME_PIXELS)
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
         .encode(
             x=alt.X("name:N", sort=IN_ORDER, axis=axis),
-            y=alt.Y("value:Q", axis=_value_axis()),
+            y=alt.Y("value:Q", axis=value_axis()),
             tooltip=[alt.Tooltip("name:N", title=x_title), alt.Tooltip("shown:N", title=title)],
         )
         .properties(height=TIME_HEIGHT)
@@ -245,12 +179,12 @@ def columns(title: str, x_title: str) -> Spec:
 @cached_per_language
 def areas(title: str, grain: str) -> Spec:
     """Areas over time, stacked by name."""
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_area(opacity=0.85, interpolate="monotone")
         .encode(
-            x=_time(grain),
-            y=alt.Y("value:Q", stack="zero", axis=_value_axis()),
+            x=time_axis(grain),
+            y=alt.Y("value:Q", stack="zero", axis=value_axis()),
             color=_color(),
             order=alt.Order("rank:Q"),
             tooltip=_part_tooltip(title),
@@ -267,13 +201,13 @@ def bands(grain: str, names: tuple[str, ...]) -> Spec:
     """
     tooltip = [alt.Tooltip("step:N", title=t("When"))]
     tooltip += [alt.Tooltip(f"q{i}_shown:N", title=name) for i, name in enumerate(names)]
-    base = _empty().encode(x=_time(grain), tooltip=tooltip)
-    axis = _value_axis()
+    base = empty().encode(x=time_axis(grain), tooltip=tooltip)
+    axis = value_axis()
     outer = base.mark_area(opacity=0.15).encode(y=alt.Y("q0:Q", axis=axis), y2="q4:Q")
     inner = base.mark_area(opacity=0.3).encode(y=alt.Y("q1:Q", axis=axis), y2="q3:Q")
     line = base.mark_line(point=alt.OverlayMarkDef(size=22), strokeWidth=2)
     drawn = alt.layer(outer, inner, line.encode(y=alt.Y("q2:Q", axis=axis)))
-    return _finish(drawn.properties(height=TIME_HEIGHT))
+    return finish(drawn.properties(height=TIME_HEIGHT))
 
 
 @cached_per_language
@@ -287,7 +221,7 @@ def spans(titles: tuple[str, str]) -> Spec:
         alt.Tooltip("shown:N", title=titles[0]),
         alt.Tooltip("high_shown:N", title=titles[1]),
     ]
-    base = _empty().encode(y=alt.Y("name:N", sort=IN_ORDER, axis=_names()), tooltip=tooltip)
+    base = empty().encode(y=alt.Y("name:N", sort=IN_ORDER, axis=name_axis()), tooltip=tooltip)
     low, high = alt.X("value:Q", axis=None), alt.X("high:Q", axis=None)
     drawn = alt.layer(
         base.mark_rule(strokeWidth=5, opacity=0.4, color=GRAY).encode(x=low, x2="high:Q"),
@@ -296,9 +230,9 @@ def spans(titles: tuple[str, str]) -> Spec:
         base.mark_text(align="left", dx=10, fontSize=12, color="currentColor").encode(
             x=high, text="both:N"
         ),
-        _empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
+        empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
     )
-    return _finish(drawn.properties(height=_each_name()))
+    return finish(drawn.properties(height=each_name()))
 
 
 @cached_per_language
@@ -312,7 +246,7 @@ def asked_and_used(titles: tuple[str, str]) -> Spec:
         alt.Tooltip("asked_shown:N", title=titles[0]),
         alt.Tooltip("shown:N", title=titles[1]),
     ]
-    base = _empty().encode(y=alt.Y("name:N", sort=IN_ORDER, axis=_names()), tooltip=tooltip)
+    base = empty().encode(y=alt.Y("name:N", sort=IN_ORDER, axis=name_axis()), tooltip=tooltip)
     asked = alt.X("asked:Q", axis=None)
     drawn = alt.layer(
         base.mark_bar(size=18, opacity=0.25).encode(x=asked),
@@ -320,9 +254,9 @@ def asked_and_used(titles: tuple[str, str]) -> Spec:
         base.mark_text(align="left", dx=5, fontSize=12, color="currentColor").encode(
             x=alt.X("longest:Q", axis=None), text="both:N"
         ),
-        _empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
+        empty().mark_tick(opacity=0, aria=False).encode(y=base.encoding.y, x="reach:Q"),
     )
-    return _finish(drawn.properties(height=_each_name()))
+    return finish(drawn.properties(height=each_name()))
 
 
 @cached_per_language
@@ -337,17 +271,17 @@ def dots(title: str, x_title: str) -> Spec:
         alt.Tooltip("jobs_shown:N", title=x_title),
     ]
     axis = alt.Axis(title=x_title, labelExpr=SHORT, tickCount=6, grid=False)
-    dotted = _empty().mark_point(filled=True, size=60, opacity=0.75)
+    dotted = empty().mark_point(filled=True, size=60, opacity=0.75)
     drawn = dotted.encode(
         x=alt.X("jobs:Q", scale=alt.Scale(type="log", nice=True), axis=axis),
-        y=alt.Y("value:Q", axis=_value_axis()),
+        y=alt.Y("value:Q", axis=value_axis()),
         color=alt.Color(
             "kind:N", sort=IN_ORDER, legend=alt.Legend(title=None, orient="top", labelLimit=300)
         ),
         tooltip=tooltip,
     )
-    mean = _empty().mark_rule(strokeDash=[5, 3], color=GRAY, strokeWidth=1.5, tooltip=False)
-    return _finish(
+    mean = empty().mark_rule(strokeDash=[5, 3], color=GRAY, strokeWidth=1.5, tooltip=False)
+    return finish(
         alt.layer(drawn, mean.encode(y="mean(mean):Q")).properties(height=TIME_HEIGHT + 50)
     )
 
@@ -357,7 +291,7 @@ def tasks(title: str) -> Spec:
     """Draw a dot for each task of an array, and a line at the `median`; `kind` colours them."""
     axis = alt.Axis(title=title, tickCount=5, domain=False, ticks=False)
     points = (
-        _empty()
+        empty()
         .mark_point(filled=True, size=35, opacity=0.75)
         .encode(
             x=alt.X("task:Q", axis=alt.Axis(title=t("Task"), grid=False, format="d")),
@@ -373,20 +307,20 @@ def tasks(title: str) -> Spec:
             ],
         )
     )
-    line = _empty().mark_rule(strokeDash=[5, 3], color=GRAY, tooltip=False)
+    line = empty().mark_rule(strokeDash=[5, 3], color=GRAY, tooltip=False)
     drawn = alt.layer(points, line.encode(y="mean(median):Q"))
-    return _finish(drawn.properties(height=TIME_HEIGHT))
+    return finish(drawn.properties(height=TIME_HEIGHT))
 
 
 @cached_per_language
 def compositions(title: str, part_title: str) -> Spec:
     """Horizontal bars of equal length: what each `name` is made of, in parts in order of `rank`."""
     axis = alt.Axis(title=None, format="%", tickCount=5, domain=False, ticks=False)
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_bar()
         .encode(
-            y=alt.Y("name:N", sort=IN_ORDER, axis=_names()),
+            y=alt.Y("name:N", sort=IN_ORDER, axis=name_axis()),
             x=alt.X("value:Q", stack="normalize", axis=axis),
             color=alt.Color("part:N", sort=IN_ORDER, legend=alt.Legend(title=None, orient="top")),
             order=alt.Order("rank:Q"),
@@ -396,19 +330,19 @@ def compositions(title: str, part_title: str) -> Spec:
                 alt.Tooltip("shown:N", title=title),
             ],
         )
-        .properties(height=_each_name())
+        .properties(height=each_name())
     )
 
 
 @cached_per_language
 def heatmap(title: str, x_title: str, y_title: str, unit: str) -> Spec:
     """Colour a cell for each pair of `row`, in the order of `rank`, and `column`."""
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_rect(cornerRadius=2)
         .encode(
-            x=alt.X("column:N", sort="ascending", axis=_band_axis(x_title)),
-            y=alt.Y("row:N", sort=alt.EncodingSortField("rank", "min"), axis=_band_axis(None)),
+            x=alt.X("column:N", sort="ascending", axis=band_axis(x_title)),
+            y=alt.Y("row:N", sort=alt.EncodingSortField("rank", "min"), axis=band_axis(None)),
             color=_shade(unit),
             tooltip=[
                 alt.Tooltip("row:N", title=y_title),
@@ -429,8 +363,8 @@ def calendar(title: str) -> Spec:
     months = alt.Axis(
         title=None, format="%b", grid=False, tickCount="month", ticks=False, domain=False
     )
-    return _finish(
-        _empty()
+    return finish(
+        empty()
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X(
@@ -439,32 +373,12 @@ def calendar(title: str) -> Spec:
                 scale=alt.Scale(type="utc"),
                 axis=months,
             ),
-            y=alt.Y("weekday:N", sort=IN_ORDER, axis=_band_axis(None)),
+            y=alt.Y("weekday:N", sort=IN_ORDER, axis=band_axis(None)),
             color=_shade(),
             tooltip=[alt.Tooltip("step:N", title=t("When")), alt.Tooltip("shown:N", title=title)],
         )
         .properties(height=CALENDAR_HEIGHT)
     )
-
-
-def _each_name() -> alt.Step:
-    """Make a chart as high as it has names, so that other rows need no other specification."""
-    return alt.Step(BAR_PIXELS)
-
-
-def _names(pixels: int = NAME_PIXELS) -> alt.Axis:
-    return alt.Axis(
-        title=None,
-        labelLimit=pixels,
-        labelOverlap=False,
-        labelFlush=False,  # else the first name is beside its marks
-        domain=False,
-        ticks=False,
-    )
-
-
-def _band_axis(title: str | None) -> alt.Axis:
-    return alt.Axis(title=title, labelAngle=0, domain=False, ticks=False, grid=False)
 
 
 def _shade(unit: str = "") -> alt.Color:

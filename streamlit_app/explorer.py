@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
-from streamlit_app import charts, shape, text
+from streamlit_app import shape, specs, text
 from streamlit_app.i18n import cached_per_language, mark, t
 
 TIME = "time"  # by steps that fit the period
@@ -108,7 +108,7 @@ def _long(sums: Mapping[tuple[str, str], float], parts: Sequence[str], metric: s
     order = {part: rank for rank, part in enumerate(dict.fromkeys((*parts, t(shape.OTHER))))}
     firsts = {first: rank for rank, first in enumerate(dict.fromkeys(f for f, _ in sums))}
     found = sorted(sums.items(), key=lambda each: (firsts[each[0][0]], order[each[0][1]]))
-    axis = charts.axis_of(text.label(metric), unit, [value for _, value in found])
+    axis = specs.axis_of(text.label(metric), unit, [value for _, value in found])
     rows = pa.table(
         {
             "row": pa.array([first for (first, _), _ in found], pa.string()),
@@ -130,18 +130,18 @@ def named(shaped: pa.Table, name: str) -> pa.Table:
 
 
 @cached_per_language
-def stacked_names(title: str, titles: tuple[str, str], bars: int, share: bool) -> charts.Spec:
+def stacked_names(title: str, titles: tuple[str, str], bars: int, share: bool) -> specs.Spec:
     """Horizontal bars, stacked by `name`, one for each `row`, in the order of the data."""
-    axis = alt.Axis(title=None, labelLimit=charts.NAME_PIXELS, domain=False, ticks=False)
+    axis = alt.Axis(title=None, labelLimit=specs.NAME_PIXELS, domain=False, ticks=False)
     along = alt.Axis(title=None, format="%" if share else "~s", tickCount=5, domain=False)
-    legend = alt.Legend(title=None, orient="right", labelLimit=charts.NAME_PIXELS)
-    return charts._finish(
-        charts._empty()
+    legend = alt.Legend(title=None, orient="right", labelLimit=specs.NAME_PIXELS)
+    return specs.finish(
+        specs.empty()
         .mark_bar(cornerRadius=1)
         .encode(
-            y=alt.Y("row:N", sort=charts.IN_ORDER, axis=axis),
+            y=alt.Y("row:N", sort=specs.IN_ORDER, axis=axis),
             x=alt.X("value:Q", stack="normalize" if share else "zero", axis=along),
-            color=alt.Color("name:N", sort=charts.IN_ORDER, legend=legend),
+            color=alt.Color("name:N", sort=specs.IN_ORDER, legend=legend),
             order=alt.Order("rank:Q"),
             tooltip=[
                 alt.Tooltip("row:N", title=titles[0]),
@@ -149,24 +149,24 @@ def stacked_names(title: str, titles: tuple[str, str], bars: int, share: bool) -
                 alt.Tooltip("shown:N", title=title),
             ],
         )
-        .properties(height=max(charts.BAR_PIXELS * (bars + 1), 160))
+        .properties(height=max(specs.BAR_PIXELS * (bars + 1), 160))
     )
 
 
 @cached_per_language
-def heatmap(title: str, titles: tuple[str, str], rows: int) -> charts.Spec:
+def heatmap(title: str, titles: tuple[str, str], rows: int) -> specs.Spec:
     """Colour a cell for each pair of `row` and `column`; columns are in the order of `rank`."""
-    names = alt.Axis(title=None, labelLimit=charts.NAME_PIXELS, domain=False, ticks=False)
+    names = alt.Axis(title=None, labelLimit=specs.NAME_PIXELS, domain=False, ticks=False)
     below = alt.Axis(title=None, labelAngle=-35, labelLimit=110, domain=False, ticks=False)
     shade = alt.Color(
         "value:Q", scale=alt.Scale(zero=True), legend=alt.Legend(title=None, format="~s")
     )
-    return charts._finish(
-        charts._empty()
+    return specs.finish(
+        specs.empty()
         .mark_rect(cornerRadius=2)
         .encode(
             x=alt.X("column:N", sort=alt.EncodingSortField("rank", op="min"), axis=below),
-            y=alt.Y("row:N", sort=charts.IN_ORDER, axis=names),
+            y=alt.Y("row:N", sort=specs.IN_ORDER, axis=names),
             color=shade,
             tooltip=[
                 alt.Tooltip("row:N", title=titles[0]),

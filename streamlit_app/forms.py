@@ -14,9 +14,9 @@ from clickhouse.dimensions import SPANS
 from clickhouse.distributions import LEVELS, QUANTITIES
 from clickhouse.metrics import METRICS
 from streamlit_app import calendars, shape, text
-from streamlit_app.charts import axis_of
 from streamlit_app.filters import Scope
 from streamlit_app.i18n import day_name, t
+from streamlit_app.specs import axis_of
 
 
 def spans(table: pa.Table, dimension: str, low: str, high: str) -> shape.Shaped:

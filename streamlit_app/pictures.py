@@ -12,8 +12,8 @@ import pyarrow as pa
 import streamlit as st
 import vl_convert
 
-from streamlit_app import charts, i18n
-from streamlit_app.charts import Spec
+from streamlit_app import i18n, specs
+from streamlit_app.specs import Spec
 
 WIDTH = 860  # pixels, of what takes the width of its box in the browser
 SCALE = 2.0  # pixels of a PNG for each of the chart's
@@ -33,7 +33,7 @@ def png(spec: Spec, table: pa.Table, title: str = "") -> bytes:
 
 def _whole(spec: Spec, table: pa.Table, title: str) -> Spec:
     """Put data, title, size and colours into a specification."""
-    found = charts.numbered(table).to_pylist()
+    found = specs.numbered(table).to_pylist()
     rows = [{name: _plain(value) for name, value in row.items()} for row in found]
     whole = dict(spec) | {"data": {"values": rows}, "config": _config()}
     if not any(name in spec for name in ("facet", "hconcat", "vconcat", "concat", "repeat")):

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from clickhouse.metrics import METRICS
 from clickhouse.query import Filter
-from streamlit_app import access, charts, data, i18n, pictures, pseudonyms, shape, text, who
+from streamlit_app import access, charts, data, i18n, pictures, pseudonyms, shape, specs, text, who
 from streamlit_app.figures import FULL
 from streamlit_app.filters import Scope, in_words
 from streamlit_app.i18n import mark, t
@@ -202,7 +202,7 @@ def _table(
     return f"<table><thead><tr>{above}</tr></thead><tbody>{below}</tbody></table>"
 
 
-def _chart(title: str, spec: charts.Spec, table: pa.Table, metric: str, jobs: int) -> str:
+def _chart(title: str, spec: specs.Spec, table: pa.Table, metric: str, jobs: int) -> str:
     """Write a chart with its title, how its figure is computed and on how many jobs it stands."""
     return (
         f"<figure><h3>{_escaped(title)}</h3>{_svg(spec, table, title)}"
@@ -336,7 +336,7 @@ def _failures(report: Report) -> Iterator[str]:
     yield from _list("outcome", table, ("jobs", "core_hours"))
 
 
-def _svg(spec: charts.Spec, table: pa.Table, title: str) -> str:
+def _svg(spec: specs.Spec, table: pa.Table, title: str) -> str:
     """Draw a chart as SVG whose names are its own, as it stands among others."""
     drawn = pictures.svg(spec | {"width": CHART_PIXELS}, table)
     own = "c" + hashlib.sha1(drawn.encode(), usedforsecurity=False).hexdigest()[:10]

@@ -12,9 +12,9 @@ import pyarrow as pa
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
 from streamlit_app import calendars, text
-from streamlit_app.charts import Axis, axis_of
 from streamlit_app.filters import Scope
 from streamlit_app.i18n import day_name, t
+from streamlit_app.specs import Axis, axis_of
 
 OTHER = "other"
 LETTER_SHARE = 0.045  # of a bar's length, which the letter of a figure takes at its end

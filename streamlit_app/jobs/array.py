@@ -11,7 +11,7 @@ import streamlit as st
 
 from clickhouse import records
 from clickhouse.records import JobKey
-from streamlit_app import charts, data, text
+from streamlit_app import charts, data, specs, text
 from streamlit_app.cards import card, draw, nothing
 from streamlit_app.i18n import t
 from streamlit_app.jobs import facts
@@ -62,7 +62,7 @@ def _tasks_chart(rows: Sequence[Mapping[str, Any]], median: float | None) -> Non
         if len(known) < 2 or median is None:
             nothing(t("Fewer than two tasks ran."))
             return
-        axis = charts.axis_of(t("Run time"), "s", [row["wall_seconds"] for row in known])
+        axis = specs.axis_of(t("Run time"), "s", [row["wall_seconds"] for row in known])
         kinds = [t("straggler") if r["wall_seconds"] > 2 * median else t("task") for r in known]
         table = pa.table(
             {

@@ -6,7 +6,7 @@ import pyarrow as pa
 import streamlit as st
 
 from clickhouse.totals import without_total
-from streamlit_app import charts, data, forms, shape, text
+from streamlit_app import charts, data, forms, shape, specs, text
 from streamlit_app.cards import card, draw, note, nothing, page_header
 from streamlit_app.figures import (
     ask_earlier,
@@ -114,7 +114,7 @@ def _unused(users: pa.Table, scope: Scope) -> None:
         if not rows:
             nothing()
             return
-        shaped = shape.Shaped(shape.bars(rows), charts.axis_of(t("Unused core time"), "core-h", []))
+        shaped = shape.Shaped(shape.bars(rows), specs.axis_of(t("Unused core time"), "core-h", []))
         draw_ranking(shaped, "efficiency_unused", title, "user", scope)
         words = t("core time − CPU time, where positive; in brackets the CPU efficiency")
         st.caption(text.plain(words))

@@ -12,7 +12,7 @@ import streamlit as st
 
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.metrics import METRICS
-from streamlit_app import charts, data, explorer, linked, shape, text
+from streamlit_app import charts, data, explorer, linked, shape, specs, text
 from streamlit_app.cards import card, draw, note, nothing, page_header, show_table
 from streamlit_app.explorer import NOTHING, TIME
 from streamlit_app.filters import Scope, current
@@ -150,7 +150,7 @@ def _over_time_by(
 
 def _time_chart(
     chart: str, shaped: shape.Shaped, dimension: str, scope: Scope
-) -> tuple[charts.Spec, pa.Table]:
+) -> tuple[specs.Spec, pa.Table]:
     label, grain, rows = shaped.axis.label, scope.grain, shaped.table
     if chart == "heatmap":
         names = rows.column("name").to_pylist()

@@ -184,7 +184,8 @@ def standard(user: str) -> dict[str, Same]:
 
 
 def mixtures() -> dict[str, Same]:
-    """List what no rollup has, so that the lines are read."""
+    """List what no page asks, of which half has a rollup of its own."""
+    run = "percentile_cont(0.5) WITHIN GROUP (ORDER BY wall)"
     return {
         "jobs by job name and queue": Same(
             Question(("jobs", "core_hours"), ("job_name", "queue")),
@@ -197,22 +198,47 @@ def mixtures() -> dict[str, Same]:
             " GROUP BY job_name, qname",
             lambda frame: _jobs_and_hours(_by("job_name", "qname"))(_of_2020(frame)),
         ),
-        "jobs by failed code and node": Same(
-            Question(("jobs",), ("failed", "node")),
-            f"SELECT failed, hostname, {JOBS} FROM accounting GROUP BY failed, hostname",
-            lambda frame: _by("failed", "hostname")(frame).executed.sum(),
-        ),
         "largest memory by job name": Same(
             Question(("memory_max",), ("job_name",)),
             "SELECT job_name, max(maxvmem) FILTER (WHERE executed) / 1073741824"
             " FROM accounting GROUP BY job_name",
             lambda frame: _by("job_name")(frame[frame.executed]).maxvmem.max() / 2**30,
         ),
+        "jobs by failed code and node": Same(
+            Question(("jobs",), ("failed", "node")),
+            f"SELECT failed, hostname, {JOBS} FROM accounting GROUP BY failed, hostname",
+            lambda frame: _by("failed", "hostname")(frame).executed.sum(),
+        ),
         "jobs by exit status and slots, 2020": Same(
             Question(("jobs",), ("exit_status", "slots"), YEAR),
             f"SELECT exit_status, slots, {JOBS} FROM accounting WHERE {IN_2020}"
             " GROUP BY exit_status, slots",
             lambda frame: _by("exit_status", "slots")(_of_2020(frame)).executed.sum(),
+        ),
+        "core hours by node and day, 2020": Same(
+            Question(("core_hours",), ("node", "day"), YEAR),
+            f"SELECT hostname, date_trunc('day', ended) AS d, {CORE} FROM accounting"
+            f" WHERE {IN_2020} GROUP BY hostname, d",
+            lambda frame: _by_node_and_day(_of_2020(frame)),
+        ),
+        "jobs by job name and node": Same(
+            Question(("jobs",), ("job_name", "node")),
+            f"SELECT job_name, hostname, {JOBS} FROM accounting GROUP BY job_name, hostname",
+            lambda frame: _by("job_name", "hostname")(frame).executed.sum(),
+        ),
+        "longest run by exit status and code": Same(
+            Question(("duration_max", "jobs"), ("exit_status", "failed")),
+            f"SELECT exit_status, failed, max(wall), {JOBS} FROM accounting"
+            " GROUP BY exit_status, failed",
+            lambda frame: _by("exit_status", "failed")(frame).agg(
+                {"wall": "max", "executed": "sum"}
+            ),
+        ),
+        "median run by failed code": Same(
+            Question(("duration_median",), ("failed",)),
+            f"SELECT failed, {run} FROM accounting GROUP BY failed",
+            lambda frame: _by("failed")(frame).wall.median(),
+            near=0.0101,
         ),
     }
 
@@ -222,6 +248,11 @@ def _top_by_month(frame: pd.DataFrame) -> pd.Series[float]:
     best = frame.groupby("owner", observed=True).core.sum().nlargest(10).index
     kept = frame[frame.owner.isin(best)]
     return kept.groupby(["owner", kept.ended.dt.to_period("M")], observed=True).core.sum()
+
+
+def _by_node_and_day(frame: pd.DataFrame) -> pd.Series[float]:
+    frame = frame.assign(core=frame.wall * frame.slots / 3600)
+    return frame.groupby(["hostname", frame.ended.dt.to_period("D")], observed=True).core.sum()
 
 
 def _user_by_month(frame: pd.DataFrame) -> pd.Series[float]:

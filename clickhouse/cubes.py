@@ -34,6 +34,8 @@ NODE_KEYS = (
 )  # fmt: skip
 HOST_KEYS = ("cluster", "qname", "hostname", "flags", "outcome")
 WHOSE_KEYS = ("cluster", "qname", "owner", "group", "project")
+NAME_KEYS = (*WHOSE_KEYS, "job_name", "flags", "outcome")
+EXIT_KEYS = (*WHOSE_KEYS, "exit_status", "failed", "flags", "outcome")
 HOUR_KEYS = ("submission_weekday", "submission_hour")
 VALUE_KEYS = (
     "cluster", "owner", "group", "project", "qname", "granted_pe", "slots", "node_spread",
@@ -242,7 +244,8 @@ CUBES = (
     Cube("user_months", "month", USER_KEYS, of_scopes=True, small=True),
     Cube("queue_months", "month", QUEUE_KEYS, small=True),
     Cube("cube_months", "month", JOB_KEYS, small=True),
-    Cube("exit_months", "month", (*WHOSE_KEYS, "exit_status"), kept=FEW, small=True),
+    Cube("name_months", "month", NAME_KEYS, small=True),
+    Cube("exit_months", "month", EXIT_KEYS, kept=WITHOUT_ASKS, small=True),
     Cube(
         "request_months",
         "month",

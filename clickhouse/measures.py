@@ -202,10 +202,10 @@ KEYS: dict[str, str] = {
     "submission_hour": "Nullable(UInt8)",
     "hour": "UInt8",
     "requested_time_from": "Nullable(UInt32)",
+    "job_name": "String",
 }
 # What metrics and dimensions may need of a line beyond these.
 LINE_COLUMNS: dict[str, str] = {
-    "job_name": "String",
     "job_number": "UInt32",
     "task_number": "UInt32",
     "submission_time": "DateTime('UTC')",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 from clickhouse.connection import Warehouse
 from clickhouse.shards import rows_of
 
+EPOCH = date(1970, 1, 1)
 _PARALLEL = "granted_pe != '' AND slots != 1 AND start_time > 0"
 _WITHIN = "time BETWEEN {low:UInt32} AND {high:UInt32}"
 _OF_ITS_JOBS = f"job_number IN (SELECT job_number FROM accounting WHERE {_WITHIN} AND {_PARALLEL})"
@@ -58,3 +61,23 @@ def reach(warehouse: Warehouse, low: int, high: int, *, roughly: bool = False) -
     late = "start_time <= {edge:UInt32} AND time >= {edge:UInt32}"
     last = bound("max(time)", f"{late} AND {of_jobs}", last)
     return min(first, low), max(last, high)
+
+
+def other_days(warehouse: Warehouse, low: int, high: int) -> list[date]:
+    """List the days in UTC of lines beyond a span of `time` whose attempts may have some within it.
+
+    Those of jobs that have lines of tasks, since no others tell of several hosts.
+    """
+    first, last = reach(warehouse, low, high)
+    if (first, last) == (low, high):
+        return []
+    whole = f"time BETWEEN {first} AND {last}"
+    lines = (
+        f"SELECT toUInt16(toDate(time)) AS day FROM accounting WHERE {whole} AND NOT ({_WITHIN})"
+        f" AND {_PARALLEL} AND {_OF_ITS_JOBS}"
+        f" AND job_number IN (SELECT job_number FROM accounting WHERE {whole} AND pe_taskid != '')"
+    )
+    sql = f"SELECT DISTINCT day FROM {rows_of(warehouse.shards, lines)}"
+    return [
+        EPOCH + timedelta(days=day) for (day,) in warehouse.rows(sql, {"low": low, "high": high})
+    ]

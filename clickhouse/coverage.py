@@ -162,10 +162,11 @@ class Coverage:
         """Tell whether a month is made, stale or not."""
         return month in self.builds
 
-    def stale_in_built(self) -> list[Days]:
-        """List the stale days of months that are made."""
-        built = [month for month in self.months() if self.is_built(month)]
-        return list(united(days for month in built for days in self.stale(month)))
+    def unseen(self) -> list[Days]:
+        """List the days in UTC of lines that no build knows; none where no month is made."""
+        if not any(map(self.is_built, self.months())):
+            return []
+        return list(united(days for month in self.months() for days in self._unseen(month)))
 
     @cached_property
     def is_fresh(self) -> bool:
@@ -182,19 +183,24 @@ class Coverage:
         return replace(self, doubtful=(*self.doubtful, *spans), _stale={}, _between={})
 
     def _find_stale(self, month: date) -> list[Days]:
-        whole = (month, next_month(month))
+        found = [(first - DAY, end + DAY) for first, end in self._unseen(month)]
+        return list(united(clipped([*found, *self.doubtful], (month, next_month(month)))))
+
+    def _unseen(self, month: date) -> list[Days]:
+        """List the days in UTC, of those that a month may have, that its build does not know."""
+        whole = (month - DAY, next_month(month) + DAY)
         if month not in self.builds:
             return [whole]
         built = self.refreshes[self.builds[month] // MONTHS_PER_REFRESH]
-        years = {str((month - DAY).year), str(month.year), str(whole[1].year)}
+        years = {str(day.year) for day in (whole[0], month, whole[1])}
         if any(built.lost(year, self.parts) for year in years):
             return [whole]
         new = [
-            (part.begins - DAY, part.ends + 2 * DAY)
+            (part.begins, part.ends + DAY)
             for part in self.parts
             if part.partition in years and not built.knows(part)
         ]
-        return list(united(clipped([*new, *self.doubtful], whole)))
+        return list(clipped(new, whole))
 
 
 @dataclass(frozen=True)
@@ -228,10 +234,8 @@ class CoverageOfShards(Coverage):
                 found.setdefault(month, []).append(shard)
         return found
 
-    def _find_stale(self, month: date) -> list[Days]:
-        whole = (month, next_month(month))
-        found = [days for shard in self._having[month] for days in shard.stale(month)]
-        return list(united(clipped([*found, *self.doubtful], whole)))
+    def _unseen(self, month: date) -> list[Days]:
+        return [days for shard in self._having[month] for days in shard._unseen(month)]
 
 
 _looked: WeakKeyDictionary[Warehouse, tuple[Any, Coverage]] = WeakKeyDictionary()

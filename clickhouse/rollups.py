@@ -19,12 +19,11 @@ from itertools import groupby
 from typing import Any
 
 from clickhouse import askers
-from clickhouse.attempts import multi_node_lines, reach
+from clickhouse.attempts import multi_node_lines, other_days, reach
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import (
     DAY,
     Coverage,
-    day_of,
     look,
     next_month,
     seconds,
@@ -396,9 +395,10 @@ def _counted(values: str) -> str:
 
 
 def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
-    """Take for stale the days too on which attempts ran that have got new lines since."""
-    doubtful = []
-    for start, end in coverage.stale_in_built():
-        first, _ = reach(warehouse, seconds(start - DAY), seconds(end + DAY))
-        doubtful.append((day_of(first) - DAY, start))
+    """Take for stale the days too of other lines of the attempts that have got new ones since."""
+    doubtful = [
+        (day - DAY, day + 2 * DAY)
+        for first, end in coverage.unseen()
+        for day in other_days(warehouse, seconds(first), seconds(end) - 1)
+    ]
     return coverage.doubting(doubtful)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 from clickhouse.connection import Warehouse
+from clickhouse.coverage import DAY, Coverage, seconds
 from clickhouse.shards import rows_of
 
 EPOCH = date(1970, 1, 1)
@@ -63,7 +64,7 @@ def reach(warehouse: Warehouse, low: int, high: int, *, roughly: bool = False) -
     return min(first, low), max(last, high)
 
 
-def other_days(warehouse: Warehouse, low: int, high: int) -> list[date]:
+def _other_days(warehouse: Warehouse, low: int, high: int) -> list[date]:
     """List the days in UTC of lines beyond a span of `time` whose attempts may have some within it.
 
     Those of jobs that have lines of tasks, since no others tell of several hosts.
@@ -81,3 +82,13 @@ def other_days(warehouse: Warehouse, low: int, high: int) -> list[date]:
     return [
         EPOCH + timedelta(days=day) for (day,) in warehouse.rows(sql, {"low": low, "high": high})
     ]
+
+
+def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
+    """Take for stale the days too of other lines of the attempts that have got new ones since."""
+    doubtful = [
+        (day - DAY, day + 2 * DAY)
+        for first, end in coverage.unseen()
+        for day in _other_days(warehouse, seconds(first), seconds(end) - 1)
+    ]
+    return coverage.doubting(doubtful)

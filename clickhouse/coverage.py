@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -38,9 +39,10 @@ _UUID = """
     WHERE database = {database} AND name = 'accounting'
 """
 _BUILT = f"""
-    SELECT groupArray((made_by, months, its_parts, scopes)) AS built FROM
-        (SELECT made_by, scopes, groupArray((month, build, scoped)) AS months,
-            any(parts) AS its_parts
+    SELECT groupArray((made_by, spans, its_parts, scopes)) AS built FROM
+        (SELECT made_by, scopes, any(parts) AS its_parts,
+            groupArray((month, if(recent, split, month),
+                if(recent, addMonths(month, 1), split), build, scoped)) AS spans
         FROM rollup_months FINAL GROUP BY made_by, intDiv(build, {MONTHS_PER_REFRESH}), scopes)
 """
 _LOOK = f"""
@@ -101,15 +103,30 @@ class Built:
 
 
 @dataclass(frozen=True)
+class Span:
+    """Days of a month that are made together, with the build of their rows for some scopes."""
+
+    start: date
+    end: date
+    build: int
+    scoped: int = 0
+    scopes: frozenset[int] = frozenset()
+
+    @property
+    def refresh(self) -> int:
+        """The refresh that made it."""
+        return self.build // MONTHS_PER_REFRESH
+
+
+@dataclass(frozen=True)
 class Coverage:
     """The months that are made, and the parts that there are now."""
 
     origin: str = ""  # how months are made, and of which table
     derived: tuple[tuple[str, str], ...] = ()  # SQL of columns that are made of others, by name
     parts: tuple[Part, ...] = ()
-    builds: dict[date, int] = field(default_factory=dict)  # of the first day of a month
+    spans: dict[date, list[Span]] = field(default_factory=dict)  # of the first day of a month
     refreshes: dict[int, Built] = field(default_factory=dict)
-    scoped: dict[date, tuple[int, frozenset[int]]] = field(default_factory=dict)  # build, scopes
     doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
     servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
     _stale: dict[date, list[Days]] = field(default_factory=dict)
@@ -140,14 +157,14 @@ class Coverage:
         return self._stale[month]
 
     def builds_of(self, month: date, scope: int = 0) -> list[int]:
-        """List the builds that have a month: one, on each shard that has lines of it.
+        """List the builds that have a month, on each shard that has lines of it.
 
         With a scope those that have its rows, none where one is missing.
         """
+        spans = self.spans[month]
         if not scope:
-            return [self.builds[month]]
-        build, scopes = self.scoped.get(month, (0, frozenset()))
-        return [build] if scope in scopes else []
+            return [span.build for span in spans]
+        return [span.scoped for span in spans] if all(scope in s.scopes for s in spans) else []
 
     def builds_between(self, start: date, end: date) -> tuple[int, ...] | None:
         """List the builds of the months of a period, None where there are lines that none knows."""
@@ -160,7 +177,7 @@ class Coverage:
 
     def is_built(self, month: date) -> bool:
         """Tell whether a month is made, stale or not."""
-        return month in self.builds
+        return month in self.spans
 
     def unseen(self) -> list[Days]:
         """List the days in UTC of lines that no build knows; none where no month is made."""
@@ -188,19 +205,22 @@ class Coverage:
 
     def _unseen(self, month: date) -> list[Days]:
         """List the days in UTC, of those that a month may have, that its build does not know."""
-        whole = (month - DAY, next_month(month) + DAY)
-        if month not in self.builds:
-            return [whole]
-        built = self.refreshes[self.builds[month] // MONTHS_PER_REFRESH]
-        years = {str(day.year) for day in (whole[0], month, whole[1])}
+        spans = self.spans.get(month, ())
+        found = [days for span in spans for days in self._unseen_by(span)]
+        return found if spans else [(month - DAY, next_month(month) + DAY)]
+
+    def _unseen_by(self, span: Span) -> Iterator[Days]:
+        whole = (span.start - DAY, span.end + DAY)
+        built = self.refreshes[span.refresh]
+        years = {str(day.year) for day in (whole[0], span.start, whole[1])}
         if any(built.lost(year, self.parts) for year in years):
-            return [whole]
+            return iter([whole])
         new = [
             (part.begins, part.ends + DAY)
             for part in self.parts
             if part.partition in years and not built.knows(part)
         ]
-        return list(clipped(new, whole))
+        return clipped(new, whole)
 
 
 @dataclass(frozen=True)
@@ -296,16 +316,27 @@ def _coverage(
     # another table of the name `accounting` has other rows in blocks of the same numbers
     rollups, derived = made
     origin = f"{rollups} {uuid}"
-    builds: dict[date, int] = {}
+    spans: dict[date, list[Span]] = {}
     refreshes: dict[int, Built] = {}
-    scoped: dict[date, tuple[int, frozenset[int]]] = {}
-    for made_by, months, its_parts, scopes in built:
+    for made_by, its_spans, its_parts, scopes in built:
         if made_by != origin:
             continue
-        refreshes.setdefault(months[0][1] // MONTHS_PER_REFRESH, Built(its_parts))
-        builds |= {month: build for month, build, _ in months}
-        scoped |= {month: (build, frozenset(scopes)) for month, _, build in months}
-    return Coverage(origin, derived, tuple(map(_part, parts)), builds, refreshes, scoped)
+        for month, start, end, build, scoped in its_spans:
+            span = Span(start, end, build, scoped, frozenset(scopes))
+            refreshes.setdefault(span.refresh, Built(its_parts))
+            if span.start < span.end:
+                spans.setdefault(month, []).append(span)
+    whole = {month: in_order for month, its in spans.items() if (in_order := _whole(month, its))}
+    return Coverage(origin, derived, tuple(map(_part, parts)), whole, refreshes)
+
+
+def _whole(month: date, spans: Iterable[Span]) -> list[Span]:
+    """Put the builds of a month in order; none where two refreshes at a time left days to none."""
+    found = sorted(spans, key=lambda span: span.start)
+    meeting = [(month, month), *((span.start, span.end) for span in found)]
+    if any(before[1] != after[0] for before, after in pairwise(meeting)):
+        return []
+    return found if found[-1].end == next_month(month) else []
 
 
 def _part(row: Sequence[Any]) -> Part:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
-from clickhouse.attempts import multi_node_lines, reach
+from clickhouse.attempts import doubting_attempts, multi_node_lines, reach
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import (
     DAY,
@@ -23,7 +23,6 @@ from clickhouse.coverage import (
 from clickhouse.cubes import CUBES, DAY_CUBES, LINE_DAYS, VALUE_CUBES, Cube
 from clickhouse.measures import QUANTITIES, VALUES
 from clickhouse.need import FIRST_DAY, LAST_DAY, NO_DAY, Need
-from clickhouse.rollups import doubting_attempts
 from clickhouse.rowset import (
     ALL,
     Absent,

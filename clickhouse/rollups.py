@@ -2,7 +2,8 @@
 
 A refresh makes the months that are not as the lines are, each under a new build number; the row in
 `rollup_months` that names the build is written last. Whatever ends half way, or runs twice at a
-time, leaves rows behind that nothing names, and a later refresh drops them.
+time, leaves rows behind that nothing names, and a later refresh drops them. Of a month that still
+gets lines the recent days have a build of their own: they are made again within half a second.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
 from typing import Any
 
-from clickhouse import askers
-from clickhouse.attempts import multi_node_lines, other_days, reach
+from clickhouse import askers, due
+from clickhouse.attempts import doubting_attempts, multi_node_lines, reach
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import (
     DAY,
     Coverage,
+    Days,
     look,
     next_month,
     seconds,
+    united,
 )
 from clickhouse.cubes import (
     GRAINS,
@@ -43,21 +45,14 @@ from clickhouse.measures import MEASURES, QUANTITIES
 from clickhouse.rowset import EAGER, of_cube, of_near_lines
 from clickhouse.seen import of_scope
 from clickhouse.shards import Shards
-from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed
+from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed, has_named
 
 log = logging.getLogger(__name__)
 
-# A year whose months have stayed as they are for so long is made as one: each part of a table
-# that a question reads takes its time, and each refresh makes one.
-TOGETHER_SECONDS = 86_400
-
-REFRESH_SECONDS = 60.0  # between two refreshes of the daemon while lines keep coming
+REFRESH_SECONDS = 5.0  # between two refreshes of the daemon while lines keep coming, at least
 AGAIN_SECONDS = 600.0  # between two while none come: somebody may have asked
 
 MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
-
-# Up to so many lines, years are made together: each time takes a second or two, however few.
-LINES_AT_ONCE = 1_000_000
 
 _OF_BUILDS = "build IN {builds:Array(UInt64)}"
 _one_at_a_time = threading.Lock()
@@ -90,6 +85,11 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
     return _refresh(warehouse, wanted, stopped)
 
 
+def pause(seconds: float) -> float:
+    """Give the seconds to wait while lines keep coming, after a refresh that took so many."""
+    return REFRESH_SECONDS * max(1.0, 2 * seconds)
+
+
 def _wanted(warehouse: Warehouse) -> Wanted:
     """Give what people see who have a role by the settings, as these are now, or who have asked."""
     settings = warehouse.settings
@@ -112,15 +112,15 @@ def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) 
     with _one_at_a_time:
         _create_tables(warehouse)
         coverage = doubting_attempts(warehouse, look(warehouse))
-        months = [month for month in coverage.months() if coverage.stale(month)]
-        if months:
+        stale = due.stale(coverage)
+        if stale:
             drop_unnamed(warehouse)
         built = 0
-        for unit in (*_units(warehouse, months), *_scattered(coverage)):
+        for unit in (*due.by_year(warehouse, stale), *due.scattered(coverage)):
             if stopped():
                 break
             _build(warehouse, unit)
-            built += len(unit)
+            built += len({first.replace(day=1) for first, _ in unit})
         _refresh_scopes(warehouse, wanted, stopped)
     done = Refresh(built, time.monotonic() - began)
     if built:
@@ -159,63 +159,31 @@ def _create_tables(warehouse: Warehouse) -> None:
         warehouse.command(f"{table.create_sql} COMMENT '{made_by}'")
 
 
-def _units(warehouse: Warehouse, months: Sequence[date]) -> Iterator[list[date]]:
-    """Group months by year, the latest first: what is looked at most is there first.
-
-    Years with few lines are one group with those before them.
-    """
-    lines = _lines_by_year(warehouse) if months else {}
-    unit: list[date] = []
-    taken = 0
-    for year, its_months in groupby(sorted(months, reverse=True), key=lambda month: month.year):
-        if unit and taken + lines.get(year, 0) > LINES_AT_ONCE:
-            yield sorted(unit)
-            unit, taken = [], 0
-        unit += its_months
-        taken += lines.get(year, 0)
-    if unit:
-        yield sorted(unit)
-
-
-def _scattered(coverage: Coverage) -> Iterator[list[date]]:
-    """Group by year what several refreshes have made, all of them long ago."""
-    long_ago = (time.time_ns() // 1000 - TOGETHER_SECONDS * 1_000_000) * MONTHS_PER_REFRESH
-    settled = (
-        month
-        for month in coverage.months()
-        if not coverage.stale(month) and coverage.builds[month] < long_ago
-    )
-    for _, months in groupby(settled, key=lambda month: month.year):
-        unit = [*months]
-        if len({coverage.builds[month] // MONTHS_PER_REFRESH for month in unit}) > 1:
-            yield unit
-
-
-def _lines_by_year(warehouse: Warehouse) -> dict[int, int]:
-    found = warehouse.rows(
-        "SELECT toInt32(partition), sum(rows) FROM system.parts"
-        " WHERE database = currentDatabase() AND table = 'accounting' AND active GROUP BY partition"
-    )
-    return {int(year): int(rows) for year, rows in found}
-
-
-def _build(warehouse: Warehouse, months: list[date]) -> None:
-    """Make some months, and then name them."""
+def _build(warehouse: Warehouse, unit: list[Days]) -> None:
+    """Make some months or days of some, and then name them."""
     began = time.monotonic()
-    number = _refresh_number()
     seen = look(warehouse)
-    _insert_near_lines(warehouse, number, months)
-    _insert_lines(warehouse, number, months)
+    made = [(_build_rows(warehouse, spans), spans) for spans in due.apart(unit)]
+    if time.monotonic() - began > KEPT_SECONDS / 2:
+        raise WarehouseError(f"rollups of {unit[0][0].year}: too slow, they could be dropped")
+    _name(warehouse, made, seen)
+    for number, _ in made:
+        has_named(warehouse, number)
+        warehouse.command(f"ALTER TABLE {NEAR.name} DROP PARTITION {number}")
+
+
+def _build_rows(warehouse: Warehouse, spans: list[Days]) -> int:
+    """Make the rows of months, or of days of different ones, and give the number of the refresh."""
+    number = _refresh_number()
+    _insert_near_lines(warehouse, number, spans)
+    _insert_lines(warehouse, number, spans)
     for place, cube in enumerate(TABLES[1:], 1):
         [*_, larger] = (each for each in TABLES[:place] if each.has_all_of(cube))  # the smallest
         if larger == LINE_DAYS:
             _insert_from_lines(warehouse, cube, number)
         else:
             _insert_from_cube(warehouse, cube, number, larger)
-    if time.monotonic() - began > KEPT_SECONDS / 2:
-        raise WarehouseError(f"rollups of {months[0].year}: too slow, they could be dropped")
-    _name(warehouse, number, months, seen)
-    warehouse.command(f"ALTER TABLE {NEAR.name} DROP PARTITION {number}")
+    return number
 
 
 def _refresh_number() -> int:
@@ -223,9 +191,11 @@ def _refresh_number() -> int:
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
 
 
-def _name(warehouse: Warehouse, number: int, months: list[date], seen: Coverage) -> None:
-    """Remember the builds of some months: from here on they are read."""
-    years = {str(month.year + more) for month in months for more in (-1, 0, 1)}
+def _name(warehouse: Warehouse, made: Sequence[tuple[int, list[Days]]], seen: Coverage) -> None:
+    """Remember the builds of some months or days, all at once: from here on they are read."""
+    years = {
+        str(first.year + more) for _, spans in made for first, _ in spans for more in (-1, 0, 1)
+    }
     parts = [
         [part.partition, part.first, part.last, part.version]
         for part in seen.parts
@@ -233,9 +203,24 @@ def _name(warehouse: Warehouse, number: int, months: list[date], seen: Coverage)
     ]
     warehouse.insert_rows(
         "rollup_months",
-        ["month", "build", "made_by", "parts"],
-        [[month.isoformat(), _build_number(number, month), seen.origin, parts] for month in months],
+        ["month", "recent", "split", "build", "made_by", "parts"],
+        [
+            [month.isoformat(), recent, split.isoformat(), build, seen.origin, parts]
+            for number, spans in made
+            for span in spans
+            for month, recent, split, build in _named(number, *span)
+        ],
     )
+
+
+def _named(number: int, start: date, end: date) -> Iterator[tuple[date, int, date, int]]:
+    """Write the month of some days, whether they are the recent ones, the split, and the build."""
+    month = start.replace(day=1)
+    build = _build_number(number, month)
+    if start == month:
+        yield month, 0, end, build
+    if end == next_month(month):  # none, where all are one
+        yield month, 1, end if start == month else start, build
 
 
 def _build_number(refresh_number: int, month: date) -> int:
@@ -247,27 +232,25 @@ def _build_sql(refresh_number: int, day: str) -> str:
     return f"{refresh_number * MONTHS_PER_REFRESH} + (toYear({day}) - 1970) * 12 + toMonth({day})"
 
 
-def _times(months: list[date]) -> tuple[int, int]:
-    """Give the span of `time` in which lines of these months are, whatever the time zone is."""
-    return seconds(months[0] - DAY), seconds(next_month(months[-1]) + DAY)
+def _times(spans: list[Days]) -> tuple[int, int]:
+    """Give the span of `time` in which lines of these days are, whatever the time zone is."""
+    return seconds(spans[0][0] - DAY), seconds(spans[-1][1] + DAY)
 
 
-def _insert_near_lines(warehouse: Warehouse, number: int, months: list[date]) -> None:
-    """Find the multi-node lines once for all rollups of these months."""
-    span = reach(warehouse, *_times(months), roughly=len(months) > MANY_MONTHS)
+def _insert_near_lines(warehouse: Warehouse, number: int, spans: list[Days]) -> None:
+    """Find the multi-node lines once for all rollups of these days."""
+    span = reach(warehouse, *_times(spans), roughly=len(spans) > MANY_MONTHS)
     warehouse.command(
         f"INSERT INTO {NEAR.name} SELECT {number * MONTHS_PER_REFRESH}, record_id"
         f" FROM ({multi_node_lines(*span)})"
     )
 
 
-def _insert_lines(warehouse: Warehouse, number: int, months: list[date]) -> None:
+def _insert_lines(warehouse: Warehouse, number: int, spans: list[Days]) -> None:
     """Work out what is made of each line, once for all rollups."""
-    low, high = _times(months)
-    conditions = [
-        f"time BETWEEN {low} AND {high}",
-        f"toStartOfMonth(day) IN ({', '.join(repr(str(month)) for month in months)})",
-    ]
+    low, high = _times(spans)
+    days = (f"day >= '{start}' AND day < '{end}'" for start, end in united(spans))
+    conditions = [f"time BETWEEN {low} AND {high}", " OR ".join(days)]
     near = f"SELECT record_id FROM {NEAR.name} WHERE {_of_refresh(number)}"
     rows = of_near_lines({}, [*LINE_DAYS.stored], conditions, near)
     columns = ", ".join(f"`{name}`" for name in LINE_DAYS.stored)
@@ -292,10 +275,14 @@ def _refresh_scopes(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], 
         if coverage.is_built(month)
         and not all(coverage.builds_of(month, scope) for scope in wanted.conditions)
     ]
-    for unit in _units(warehouse, lacking):
-        if stopped():
-            break
-        _build_scopes(warehouse, [coverage.builds[month] for month in unit], wanted)
+    builds = {
+        (span.start, span.end): span.build for month in lacking for span in coverage.spans[month]
+    }
+    for unit in due.by_year(warehouse, [*builds]):
+        for spans in due.apart(unit):
+            if stopped():
+                return
+            _build_scopes(warehouse, [builds[span] for span in spans], wanted)
 
 
 def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> None:
@@ -310,10 +297,12 @@ def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> No
         _insert(warehouse, cube, number, "day", rows, _sorted_again, parameters)
     own_build = _build_sql(number, "month")
     warehouse.command(
-        f"INSERT INTO rollup_months SELECT month, build, made_by, parts, {own_build},"
+        "INSERT INTO rollup_months (month, recent, split, build, made_by, parts, scoped, scopes)"
+        f" SELECT month, recent, split, build, made_by, parts, {own_build},"
         f" {{scopes:Array(UInt64)}} FROM rollup_months FINAL WHERE {_OF_BUILDS}",
         parameters={"scopes": [*wanted.conditions], "builds": builds},
     )
+    has_named(warehouse, number)
 
 
 def _insert_from_cube(warehouse: Warehouse, cube: Cube, number: int, larger: Cube) -> None:
@@ -392,13 +381,3 @@ def _counted(values: str) -> str:
     )
     ends = f"arrayPushBack({starts}, toUInt32(length({values}) + 1))"
     return f"arrayMap(number -> {values}[number], {starts}), arrayPopFront(arrayDifference({ends}))"
-
-
-def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
-    """Take for stale the days too of other lines of the attempts that have got new ones since."""
-    doubtful = [
-        (day - DAY, day + 2 * DAY)
-        for first, end in coverage.unseen()
-        for day in other_days(warehouse, seconds(first), seconds(end) - 1)
-    ]
-    return coverage.doubting(doubtful)

@@ -8,12 +8,21 @@ from clickhouse.connection import Warehouse
 from clickhouse.cubes import MONTHS_PER_REFRESH, OF_REFRESH, STORED, TABLES
 
 KEPT_SECONDS = 900  # within which a refresh has named what it made
-# What no month names any more is kept as long as a question may still be about to read it: not
-# when it loses its name, but at a later refresh, and this long after the last one at least.
+# What no month names any more is kept as long as a question may still be about to read it: this
+# long after this process has seen that what it named is not named any more, or, for what others
+# did, after the last refresh.
 SETTLED_SECONDS = 30
 SMALL = tuple(cube for cube in TABLES if cube.small)  # whose refreshes have no partitions
 
 UNNAMED_SHARE = 0.1  # of the rows of a small rollup; to write the others again takes longer
+
+# Of each database the refreshes that this process named, and when it saw that nothing does: else 0.
+_named_here: dict[str, dict[int, int]] = {}
+
+
+def has_named(warehouse: Warehouse, number: int) -> None:
+    """Remember that months name what this refresh made."""
+    _named_here.setdefault(warehouse.settings.database, {})[number] = 0
 
 
 def drop_unnamed(
@@ -24,24 +33,33 @@ def drop_unnamed(
     """Drop the rows of builds that no month names, once no question can be reading them."""
     now = time.time_ns() // 1000
     numbers = f"intDiv(arrayJoin([build, scoped]), {MONTHS_PER_REFRESH})"
-    [(named,)] = warehouse.rows(f"SELECT groupUniqArray({numbers}) FROM rollup_months FINAL")
-    if max(named, default=0) >= now - int(settled_seconds * 1e6):
+    [(found,)] = warehouse.rows(f"SELECT groupUniqArray({numbers}) FROM rollup_months FINAL")
+    named = {0, *map(int, found)}
+    settled = now - int(settled_seconds * 1e6)
+    here = _named_here.setdefault(warehouse.settings.database, {})
+    here |= {number: since or now for number, since in here.items() if number not in named}
+    lost = [number for number, since in here.items() if 0 < since <= settled]
+    oldest = now - int(kept_seconds * 1e6) if max(named) < settled else 0
+    if not lost and not oldest:
         return
-    oldest = now - int(kept_seconds * 1e6)
+
+    def unnamed(number: str) -> str:
+        return f"({number} IN {[0, *lost]} OR {number} < {oldest} AND {number} NOT IN {[*named]})"
+
     large = [table.name for table in STORED if table not in SMALL]
-    found = warehouse.rows(
+    partitions = warehouse.rows(
         "SELECT DISTINCT table, partition FROM system.parts WHERE database = currentDatabase()"
         " AND table IN {tables:Array(String)} AND active"
-        " AND toUInt64OrZero(partition) < {oldest:UInt64}"
-        " AND NOT has({named:Array(UInt64)}, toUInt64OrZero(partition))",
-        {"tables": large, "oldest": oldest, "named": named},
+        f" AND {unnamed('toUInt64OrZero(partition)')}",
+        {"tables": large},
     )
-    for table, partition in found:
+    for table, partition in partitions:
         warehouse.command(f"ALTER TABLE {table} DROP PARTITION {int(partition)}")
     for cube in SMALL:
-        unnamed = f"{OF_REFRESH} < {oldest} AND {OF_REFRESH} NOT IN {[0, *map(int, named)]}"
-        [(rows, all_rows)] = warehouse.rows(f"SELECT countIf({unnamed}), count() FROM {cube.name}")
+        rows_of = f"countIf({unnamed(OF_REFRESH)}), count()"
+        [(rows, all_rows)] = warehouse.rows(f"SELECT {rows_of} FROM {cube.name}")
         if rows > all_rows * UNNAMED_SHARE:
             warehouse.command(
-                f"ALTER TABLE {cube.name} DELETE WHERE {unnamed} SETTINGS mutations_sync = 1"
+                f"ALTER TABLE {cube.name} DELETE WHERE {unnamed(OF_REFRESH)}"
+                " SETTINGS mutations_sync = 1"
             )

@@ -18,7 +18,7 @@ LOOK_SECONDS = 1.0  # between two looks at how the clusters do
 
 
 class Refresher(threading.Thread):
-    """Refreshes at most every `rollups.REFRESH_SECONDS`, once all that was found is loaded."""
+    """Refreshes once all that was found is loaded, and then pauses: see `rollups.pause`."""
 
     def __init__(
         self,
@@ -53,9 +53,10 @@ class Refresher(threading.Thread):
             is_due = newest > 0 and time.monotonic() - last > rollups.AGAIN_SECONDS
             if newest > self._done or is_due:
                 self._done = newest
+                began = time.monotonic()
                 self._refresh()
                 last = time.monotonic()
-                self._stopped.wait(rollups.REFRESH_SECONDS)
+                self._stopped.wait(rollups.pause(last - began))
 
     def _newest_commit(self) -> float:
         """When something was last loaded or found to be; 0 while years of files are loaded."""

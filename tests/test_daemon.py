@@ -176,7 +176,7 @@ def test_rollups_that_cannot_be_made_are_said_once_and_made_later(
     (site / "accounting").write_bytes(lines(1))
     with following(database_url, site) as (db, _):
         until(lambda: db.rows("EXISTS TABLE cube_days") == [(1,)])
-        until(lambda: one(db, "SELECT count() FROM rollup_months") == 1)
+        until(lambda: one(db, "SELECT uniq(month) FROM rollup_months") == 1)
     assert caplog.text.count("questions are slower: no space") == 1
 
 
@@ -420,7 +420,7 @@ def test_a_new_role_has_its_rollups_though_nothing_is_loaded(
     config.write_text(common)
     (site / "accounting").write_bytes(lines(1))
     settings = load_settings(config)
-    scopes = "SELECT length(scopes) FROM rollup_months FINAL"
+    scopes = "SELECT DISTINCT length(scopes) FROM rollup_months FINAL"
     with warehouse(database_url):
         pass
     with Warehouse(settings) as db, running(settings, db if db.embedded else None):

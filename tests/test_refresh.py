@@ -6,16 +6,27 @@ import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from clickhouse import rollups, unnamed
+from clickhouse import coverage, due, rollups, unnamed
 from clickhouse.connection import Warehouse
+from clickhouse.coverage import look
 from clickhouse.cubes import TABLES
 from clickhouse.query import Period, Question, ask, to_sql
-from tests.helpers import column, load_bytes, one
-from tests.test_rollups import BY_MONTH, T, accounting, check_all, refreshed, tables
+from tests.helpers import column, line, load_bytes, one, warehouse
+from tests.test_rollups import (
+    BY_MONTH,
+    SITE,
+    T,
+    accounting,
+    check,
+    check_all,
+    refreshed,
+    tables,
+)
 
 
 @pytest.fixture
@@ -54,13 +65,87 @@ def test_a_question_about_to_be_asked_while_rows_lose_their_name_is_answered(
     assert found.to_pylist() == before
 
 
+def spans(db: Warehouse) -> dict[date, list[tuple[date, date, int]]]:
+    made = look(db).spans
+    return {month: [(s.start, s.end, s.build) for s in its] for month, its in made.items()}
+
+
+def ending(day: date, number: int) -> bytes:
+    """Give the line of a job that ended on this day."""
+    noon = int(datetime(day.year, day.month, day.day, 12, tzinfo=UTC).timestamp())
+    return line(job_number=number, start_time=noon - 60, end_time=noon) + b"\n"
+
+
+def test_recent_days_are_made_again_without_the_rest_of_their_month(
+    database_url: str, tmp_path: Path
+) -> None:
+    june = date(2019, 6, 1)
+
+    def refresh_with(number: int, *days: date) -> list[tuple[date, date, int]]:
+        made = b"".join(ending(day, 10 * number + i) for i, day in enumerate(days))
+        load_bytes(opened, tmp_path / str(number), made)
+        rollups.refresh(opened)
+        for grain in "month", "week", "day":
+            check(opened, Question(("jobs", "wall_hours", "duration_median"), (grain,)))
+        assert tables(opened, BY_MONTH) == ("total_months",)
+        return spans(opened)[june]
+
+    with warehouse(database_url, **SITE) as opened:
+        days = [june.replace(day=day) for day in range(1, 21)]
+        [before, recent] = refresh_with(1, *days)
+        assert [span[:2] for span in (before, recent)] == [
+            (june, date(2019, 6, 17)),
+            (date(2019, 6, 17), date(2019, 7, 1)),
+        ]
+        [same, again] = refresh_with(2, date(2019, 6, 21))
+        assert same == before and again[:2] == recent[:2] and again[2] > recent[2]
+        [other, later] = refresh_with(3, date(2019, 6, 10))  # a late one
+        assert other[2] > same[2] and later[2] > again[2]
+        [longer, rest] = refresh_with(4, date(2019, 6, 29))
+        assert longer[1] == rest[0] == date(2019, 6, 26)
+        [untouched, tail] = refresh_with(5, date(2019, 7, 1))  # of which the 30th may be, elsewhere
+        assert untouched == longer and tail[2] > rest[2]
+        assert [span[:2] for span in spans(opened)[date(2019, 7, 1)]] == [
+            (date(2019, 7, 1), date(2019, 8, 1))
+        ]
+        [whole] = refresh_with(6, date(2019, 9, 20), june)
+        assert whole[:2] == (june, date(2019, 7, 1))
+
+
+def test_days_that_two_refreshes_at_a_time_left_to_none_are_made_again(db: Warehouse) -> None:
+    [(month, (before, recent))] = [each for each in spans(db).items() if len(each[1]) > 1]
+    db.insert_rows(
+        "rollup_months",
+        ["month", "recent", "split", "build", "made_by", "parts"],
+        [[str(month), 0, str(before[1] - coverage.DAY), before[2] + 2500, look(db).origin, []]],
+    )
+    assert month not in spans(db)
+    check_all(db)
+    assert rollups.refresh(db).months
+    assert [span[:2] for span in spans(db)[month]] == [before[:2], recent[:2]]
+    check_all(db)
+
+
+def test_what_a_process_has_named_is_dropped_while_it_refreshes_again_and_again(
+    db: Warehouse, tmp_path: Path
+) -> None:
+    for seed in range(3):
+        load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))
+        rollups.refresh(db)
+    unnamed.drop_unnamed(db)  # a question may still be about to read it
+    assert unnamed_rows(db, "line_days")
+    unnamed.drop_unnamed(db, settled_seconds=0)
+    assert not unnamed_rows(db, "line_days")
+    check_all(db)
+
+
 def test_years_with_few_lines_are_made_together(
     db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sql = "SELECT groupUniqArray(year) FROM (SELECT intDiv(build, 2500) AS number, toYear(month) AS"
-    sql += " year FROM rollup_months FINAL) GROUP BY number ORDER BY number"
+    sql += " year FROM rollup_months FINAL WHERE recent = 0) GROUP BY number ORDER BY number"
     assert [sorted(years) for years in column(db, sql)] == [[2017, 2018]]
-    monkeypatch.setattr(rollups, "LINES_AT_ONCE", 100)
+    monkeypatch.setattr(due, "LINES_AT_ONCE", 100)
     load_bytes(db, tmp_path / "late", accounting(2, 30))
     rollups.refresh(db)
     assert column(db, sql) == [[2018], [2017]]
@@ -102,8 +187,8 @@ def test_a_year_that_many_refreshes_made_is_made_again_as_one(
     load_bytes(db, tmp_path / "late", accounting(2, 5, T, 1))
     assert rollups.refresh(db).months
     assert rollups.refresh(db).months == 0  # for lines may still come
-    assert one(db, refreshes) == 2
-    monkeypatch.setattr(rollups, "TOGETHER_SECONDS", 0)
+    assert one(db, refreshes) == 3  # of the late lines, and recent days
+    monkeypatch.setattr(due, "TOGETHER_SECONDS", 0)
     assert rollups.refresh(db).months
     assert one(db, refreshes) == 1
     assert rollups.refresh(db).months == 0

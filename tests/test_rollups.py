@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clickhouse import coverage, rollups, site
+from clickhouse.attempts import doubting_attempts
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import Built, Part, united, without
 from clickhouse.cubes import TABLES
@@ -367,7 +368,7 @@ def test_attempts_without_tasks_elsewhere_make_no_other_day_stale(
             if days < 20:
                 rollups.refresh(opened)
         known = coverage.look(opened)
-        doubted = rollups.doubting_attempts(opened, known)
+        doubted = doubting_attempts(opened, known)
         month = date(2018, 1, 1)
         assert doubted.stale(month) == known.stale(month)
         assert known.stale(month) == [(date(2018, 1, 20), date(2018, 1, 23))]

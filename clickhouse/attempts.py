@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from weakref import WeakKeyDictionary
 
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import DAY, Coverage, seconds
 from clickhouse.shards import rows_of
 
 EPOCH = date(1970, 1, 1)
+_doubted: WeakKeyDictionary[Warehouse, tuple[Coverage, Coverage]] = WeakKeyDictionary()
+
 _PARALLEL = "granted_pe != '' AND slots != 1 AND start_time > 0"
 _WITHIN = "time BETWEEN {low:UInt32} AND {high:UInt32}"
 _OF_ITS_JOBS = f"job_number IN (SELECT job_number FROM accounting WHERE {_WITHIN} AND {_PARALLEL})"
@@ -86,9 +89,13 @@ def _other_days(warehouse: Warehouse, low: int, high: int) -> list[date]:
 
 def doubting_attempts(warehouse: Warehouse, coverage: Coverage) -> Coverage:
     """Take for stale the days too of other lines of the attempts that have got new ones since."""
+    known, doubted = _doubted.get(warehouse, (None, coverage))
+    if known is coverage:
+        return doubted
     doubtful = [
         (day - DAY, day + 2 * DAY)
         for first, end in coverage.unseen()
         for day in _other_days(warehouse, seconds(first), seconds(end) - 1)
     ]
-    return coverage.doubting(doubtful)
+    _doubted[warehouse] = (coverage, coverage.doubting(doubtful))
+    return _doubted[warehouse][1]

@@ -45,8 +45,9 @@ _BUILT = f"""
                 if(recent, addMonths(month, 1), split), build, scoped)) AS spans
         FROM rollup_months FINAL GROUP BY made_by, intDiv(build, {MONTHS_PER_REFRESH}), scopes)
 """
+_MADE = "(rollups, derived, lines_view)"
 _LOOK = f"""
-    SELECT (SELECT (rollups, derived) FROM definitions) AS made, ({_UUID}), ({_PARTS}), ({_BUILT})
+    SELECT (SELECT {_MADE} FROM definitions) AS made, ({_UUID}), ({_PARTS}), ({_BUILT})
 """.replace("{database}", "currentDatabase()")
 # What changes with any of this: new rows, or others, make a part. `pychart migrate` remembers what
 # it did to the view in a row too; in the path of a part is the UUID of its table.
@@ -57,7 +58,7 @@ _STATE = """
 # The same of each shard, with its server: of a scalar subquery the first server's value would do
 # for all.
 _LOOK_AT_SHARDS = f"""
-    SELECT (rollups, derived) AS made, uuid, parts, built, {SERVER} AS server FROM definitions
+    SELECT {_MADE} AS made, uuid, parts, built, {SERVER} AS server FROM definitions
     CROSS JOIN ({_UUID}) AS its_table CROSS JOIN ({_PARTS}) AS stored CROSS JOIN ({_BUILT}) AS named
 """
 
@@ -124,6 +125,7 @@ class Coverage:
 
     origin: str = ""  # how months are made, and of which table
     derived: tuple[tuple[str, str], ...] = ()  # SQL of columns that are made of others, by name
+    lines_view: str = ""  # the statement that made it
     parts: tuple[Part, ...] = ()
     spans: dict[date, list[Span]] = field(default_factory=dict)  # of the first day of a month
     refreshes: dict[int, Built] = field(default_factory=dict)
@@ -298,7 +300,11 @@ def _look_at_shards(warehouse: Warehouse, shards: Shards) -> Coverage:
     servers = tuple(str(row[-1]) for row in found)
     alike = len({shard.origin.split()[0] for shard in seen}) == 1  # else one is not migrated yet
     return CoverageOfShards(
-        seen[0].origin if alike else "", seen[0].derived, servers=servers, shards=tuple(seen)
+        seen[0].origin if alike else "",
+        seen[0].derived,
+        seen[0].lines_view,
+        servers=servers,
+        shards=tuple(seen),
     )
 
 
@@ -308,13 +314,13 @@ def _frozen(value: Any) -> Any:  # noqa: ANN401 - what the driver makes of tuple
 
 @lru_cache(maxsize=32)  # a shard's is the same until something is loaded, merged or refreshed
 def _coverage(
-    made: tuple[str, tuple[tuple[str, str], ...]],
+    made: tuple[str, tuple[tuple[str, str], ...], str],
     uuid: str,
     parts: Sequence[Sequence[Any]],
     built: Sequence[Sequence[Any]],
 ) -> Coverage:
     # another table of the name `accounting` has other rows in blocks of the same numbers
-    rollups, derived = made
+    rollups, derived, lines_view = made
     origin = f"{rollups} {uuid}"
     spans: dict[date, list[Span]] = {}
     refreshes: dict[int, Built] = {}
@@ -327,7 +333,7 @@ def _coverage(
             if span.start < span.end:
                 spans.setdefault(month, []).append(span)
     whole = {month: in_order for month, its in spans.items() if (in_order := _whole(month, its))}
-    return Coverage(origin, derived, tuple(map(_part, parts)), whole, refreshes)
+    return Coverage(origin, derived, lines_view, tuple(map(_part, parts)), whole, refreshes)
 
 
 def _whole(month: date, spans: Iterable[Span]) -> list[Span]:

@@ -23,7 +23,7 @@ from clickhouse.cubes import definition
 from clickhouse.errors import WarehouseError
 from clickhouse.settings import Settings
 from clickhouse.shards import SUFFIX
-from clickhouse.site import pieces
+from clickhouse.site import literal, pieces
 
 NOT_IMPLEMENTED = 48
 FIRST_OF_PARSER = 500  # its statements are numbered from here in `migrations`
@@ -79,6 +79,8 @@ def views(settings: Settings, everywhere: str = "") -> list[Statement]:
     made_of = [view.sql for view in texts if view.name == LINES]
     made_of += [filled[name] for name in ("day", "node_spread", "multi_node_lines")]
     made_of += [definition()]
+    [lines] = (view.sql for view in texts if view.name == LINES)
+    filled["lines_view"] = literal(_fill(lines, filled))
     filled["rollups"] = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return [Statement(each.number, each.name, _fill(each.sql, filled) + ending) for each in texts]
 

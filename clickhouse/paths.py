@@ -288,10 +288,10 @@ def _lines_sql(
     if (first, end) != (FIRST_DAY, NO_DAY):
         conditions.insert(0, _lines_between(spans, parameters))
     if "node_spread" not in need.behind(derived) or first == FIRST_DAY or end == NO_DAY:
-        return of_lines(columns, conditions, absent)
+        return of_lines(coverage.lines_view, columns, conditions, absent)
     low, high = seconds(max(first - DAY, FIRST_DAY)), seconds(min(end, LAST_DAY) + DAY)
     near = multi_node_lines(*reach(warehouse, low, high))
-    return of_near_lines(derived, columns, conditions, near, absent)
+    return of_near_lines(coverage.lines_view, derived, columns, conditions, near, absent)
 
 
 def _is_month(days: Days) -> bool:

@@ -178,8 +178,8 @@ def _rows(
     near = multi_node_lines(*reach(warehouse, seconds(low), seconds(high)))
     derived = dict(coverage_of(warehouse).derived)
     if warehouse.shards is None:
-        return of_near_lines(derived, columns, conditions, near)
-    rows = warehouse.shards.rows(of_near_lines(derived, ["*"], conditions, near))
+        return of_near_lines("", derived, columns, conditions, near)
+    rows = warehouse.shards.rows(of_near_lines("", derived, ["*"], conditions, near))
     return f"SELECT {', '.join(columns)} FROM {rows}"
 
 

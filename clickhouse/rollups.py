@@ -252,7 +252,7 @@ def _insert_lines(warehouse: Warehouse, number: int, spans: list[Days]) -> None:
     days = (f"day >= '{start}' AND day < '{end}'" for start, end in united(spans))
     conditions = [f"time BETWEEN {low} AND {high}", " OR ".join(days)]
     near = f"SELECT record_id FROM {NEAR.name} WHERE {_of_refresh(number)}"
-    rows = of_near_lines({}, [*LINE_DAYS.stored], conditions, near)
+    rows = of_near_lines("", {}, [*LINE_DAYS.stored], conditions, near)
     columns = ", ".join(f"`{name}`" for name in LINE_DAYS.stored)
     warehouse.command(
         f"INSERT INTO {LINE_DAYS.name} (build, {columns})"

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 
+from clickhouse import pruned
 from clickhouse.cubes import ARRAY_TYPES, Cube
 from clickhouse.measures import AMOUNTS, KEYS, VALUES
 from clickhouse.settings import Settings
@@ -61,12 +62,16 @@ def chosen(derived: Derived, wanted: Collection[str]) -> dict[str, str]:
     return dict(reversed([*found.items()]))
 
 
-def of_lines(columns: Sequence[str], conditions: Sequence[str], absent: Absent = ALL) -> str:
-    """Select columns of lines, nothing for the `absent` ones."""
-    return _rows({}, columns, OF_LINE, "lines", conditions, absent)
+def of_lines(
+    view: str, columns: Sequence[str], conditions: Sequence[str], absent: Absent = ALL
+) -> str:
+    """Select columns of lines, nothing for the `absent` ones; `view` made the view of these."""
+    table = _lines(view, columns, conditions)
+    return _rows({}, columns, OF_LINE, table, conditions, absent)
 
 
 def of_near_lines(
+    view: str,
     derived: Derived,
     columns: Sequence[str],
     conditions: Sequence[str],
@@ -79,8 +84,20 @@ def of_near_lines(
     """
     made = {"node_spread": node_spread_sql(near)}
     made |= chosen(derived, words([*columns, *conditions]))
-    table = f"(SELECT * EXCEPT ({', '.join(made)}) FROM lines) AS lines"
+    table = _lines(view, columns, [*conditions, *made.values()], made)
     return _rows(made, columns, OF_LINE, table, conditions, absent)
+
+
+def _lines(
+    view: str, columns: Sequence[str], texts: Iterable[str], without: Collection[str] = ()
+) -> str:
+    """Write lines with what is made of these columns and texts; all, where that is not known."""
+    if view:
+        needed = words([*(OF_LINE.get(name, name) for name in columns), *texts])
+        return pruned.of_lines(view, needed, without)
+    if not without:
+        return pruned.WHOLE
+    return f"(SELECT * EXCEPT ({', '.join(without)}) FROM {pruned.WHOLE}) AS {pruned.WHOLE}"
 
 
 def of_cube(

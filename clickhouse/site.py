@@ -25,7 +25,7 @@ def pieces(settings: Settings) -> dict[str, str]:
     """Give the SQL for each {name} in a view."""
     made = derived(settings)
     columns = made | {"midnight": midnight_sql(settings)}
-    pairs = (f"({_literal(name)}, {_literal(sql)})" for name, sql in columns.items())
+    pairs = (f"({literal(name)}, {literal(sql)})" for name, sql in columns.items())
     return made | {
         "derived_columns": _array(pairs),
         "day": day_sql(settings),
@@ -87,7 +87,8 @@ def parallel_class_sql(settings: Settings) -> str:
     )
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
+    """Write a text in SQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -96,12 +97,12 @@ def _array(values: Iterable[object]) -> str:
 
 
 def _texts(values: Iterable[str]) -> str:
-    return f"CAST({_array(_literal(value) for value in values)}, 'Array(String)')"
+    return f"CAST({_array(literal(value) for value in values)}, 'Array(String)')"
 
 
 def _by_cluster(cases: Mapping[str, str], otherwise: str) -> str:
     """Choose by the line's cluster."""
-    parts = [f"cluster = {_literal(name)}, {sql}" for name, sql in sorted(cases.items())]
+    parts = [f"cluster = {literal(name)}, {sql}" for name, sql in sorted(cases.items())]
     return f"multiIf({', '.join(parts)}, {otherwise})" if parts else otherwise
 
 
@@ -118,7 +119,7 @@ def midnight_sql(settings: Settings) -> str:
 def _local(sql: str, settings: Settings) -> str:
     """Write what an expression gives in the {zone} of the line's cluster."""
     cases = {
-        name: sql.replace("{zone}", _literal(cluster.timezone))
+        name: sql.replace("{zone}", literal(cluster.timezone))
         for name, cluster in settings.clusters.items()
         if cluster.timezone != "UTC"
     }
@@ -138,8 +139,8 @@ def academic_year_sql(settings: Settings) -> str:
 def pe_class_sql(settings: Settings) -> str:
     """Write the class of a parallel environment as the clusters' settings state it, '' if none."""
     cases = [
-        f"cluster = {_literal(name)} AND match(granted_pe, {_literal(_regex([pattern]))}),"
-        f" {_literal(kind)}"
+        f"cluster = {literal(name)} AND match(granted_pe, {literal(_regex([pattern]))}),"
+        f" {literal(kind)}"
         for name, cluster in sorted(settings.clusters.items())
         for pattern, kind in cluster.pe_classes.items()
     ]
@@ -177,7 +178,7 @@ def sub_cluster_sql(settings: Settings) -> str:
 def _named(sub_clusters: Mapping[str, SubClusterSettings]) -> str:
     hosts = _first_match("hostname", [each.hosts for each in sub_clusters.values()])
     queues = _first_match("qname", [each.queues for each in sub_clusters.values()])
-    names = _array(map(_literal, [*sub_clusters, ""]))
+    names = _array(map(literal, [*sub_clusters, ""]))
     return f"CAST({names}, 'Array(LowCardinality(String))')[1 + least({hosts}, {queues})]"
 
 
@@ -190,7 +191,7 @@ def _first_match(column: str, patterns: Sequence[tuple[str, ...]]) -> str:
     chosen = {number: each for number, each in enumerate(patterns) if each}
     chain = f"concat('-', {column})"  # a name with - before it is no number yet
     for number, each in chosen.items():
-        chain = f"replaceRegexpOne({chain}, {_literal(_regex(each, '-'))}, '{number}')"
+        chain = f"replaceRegexpOne({chain}, {literal(_regex(each, '-'))}, '{number}')"
     known = f"{_texts(map(str, chosen))}, {_array(chosen)}"
     none = f"toUInt16({len(patterns)})"
     return f"transform({chain}, {known}, {none})" if chosen else none
@@ -206,7 +207,7 @@ def _entries(settings: Settings) -> Iterator[tuple[int, str, Member]]:
 def metagroup_entries_sql(settings: Settings) -> str:
     """Write the rows of the view `metagroups`."""
     return _array(
-        f"({_literal(cluster)}, {_literal(name)}, {_literal(member.kind)}, {_literal(member.name)},"
+        f"({literal(cluster)}, {literal(name)}, {literal(member.kind)}, {literal(member.name)},"
         f" '{member.since}', '{member.until}', {member.share})"
         for _, name, member in _entries(settings)
         for cluster in member.clusters or ("",)
@@ -302,7 +303,7 @@ def _guarded(guard: Guard, sql: str) -> str:
     clusters, since, until = guard
     conditions = []
     if clusters:
-        conditions.append(f"(cluster IN ({', '.join(map(_literal, clusters))}))")
+        conditions.append(f"(cluster IN ({', '.join(map(literal, clusters))}))")
     for sign, day, limit in ((">=", since, FIRST_DAY), ("<", until, NO_END)):
         if day != limit:
             own = "toStartOfMonth(day)" if day.day == 1 else "day"

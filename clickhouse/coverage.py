@@ -192,6 +192,11 @@ class Coverage:
         """Whether all lines that there are have been seen by a build."""
         return not any(map(self.stale, self.months()))
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether there are lines, and builds have seen all of them."""
+        return bool(self.months()) and self.is_fresh
+
     @cached_property
     def made(self) -> str:
         """Name how months are made, and what is made of their columns."""

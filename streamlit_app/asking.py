@@ -30,7 +30,8 @@ LOG = logging.getLogger(__name__)
 ANSWER_SECONDS = 1800  # then asked again, though nothing was loaded
 MOST_ANSWERS = 2000  # that are kept
 PATIENCE_SECONDS = 0.7  # after which a reader is told that it takes a while
-COVERAGE_SECONDS = 10.0  # for which a page's questions go by one look at the rollups
+COVERAGE_SECONDS = 2.0  # for which a page's questions go by one look at the rollups
+BEHIND_SECONDS = 10.0  # that pages wait at most for rollups to know new lines
 LOOK_SECONDS = 0.25  # between two looks; then Streamlit can end the run of the script
 STOPPED = "question_stopped"  # of the session state, from the button to the next run
 
@@ -70,13 +71,34 @@ class Looks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._found: tuple[str, float, Coverage] | None = None
+        self._behind = 0.0  # since when there is more than what was found
+
+    def shown(self, newest: str) -> str:
+        """Name the state that pages show: the newest or, for a while, the last that rollups know.
+
+        Else each line that comes would have all pages read lines, until the rollups have it.
+        """
+        with self._lock:
+            if self._found is None or self._found[0] == newest or not self._found[2].knows_all:
+                self._behind = 0.0
+                return newest
+            at, _, known = self._found
+            seen, now = look(holder.get()), time.monotonic()
+            self._behind = self._behind or now
+            waits = not seen.knows_all and now - self._behind < BEHIND_SECONDS
+            if waits and seen.made == known.made:
+                return at
+            self._found, self._behind = (newest, now, seen), 0.0
+            return newest
 
     def coverage(self, at: str) -> Coverage:
         """Tell it for a state of the database: what is seen later than that has all of it."""
         with self._lock:
             now = time.monotonic()
-            if self._found and self._found[0] == at and now - self._found[1] < COVERAGE_SECONDS:
-                return self._found[2]
+            if self._found and self._found[0] == at:
+                _, then, known = self._found
+                if self._behind or now - then < COVERAGE_SECONDS:
+                    return known
             seen = look(holder.get())
             self._found = (at, now, seen)
             return seen
@@ -163,6 +185,11 @@ class Answers:
 @st.cache_resource(show_spinner=False)
 def _answers() -> Answers:
     return Answers()
+
+
+def shown(newest: str) -> str:
+    """Name the state of the database that pages show, which may be a few seconds old."""
+    return _answers().looks.shown(newest)
 
 
 def is_quick(question: Question, at: str) -> bool:

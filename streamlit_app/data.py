@@ -38,7 +38,7 @@ from streamlit_app.pseudonyms import Words
 from streamlit_app.warehouse import holder
 
 UNKNOWN_TABLE = 60
-VERSION_SECONDS = 1.0  # how long after a load the pages may show what was there before
+VERSION_SECONDS = 1.0  # between two looks whether something was loaded
 LINES_AT_ONCE = 5_000_000  # of which any answer takes half a second
 SELECTOR_NAMES = 500  # names that a filter offers; others can be typed
 ALL_NAMES = 5_000_000  # of a dimension: each has its word
@@ -108,7 +108,8 @@ class Activity:
 def version() -> str:
     """Name the state of the database, '' where nothing is loaded.
 
-    It is another one after each load, and once the settings have changed the views.
+    It is another one once what was loaded is in the rollups, or ten seconds later if it is not, and
+    once the settings have changed the views.
     """
     return _version()
 
@@ -122,7 +123,7 @@ def _version() -> str:
         if error.code == UNKNOWN_TABLE:
             return ""
         raise
-    return str(name) if rows else ""
+    return asking.shown(str(name)) if rows else ""
 
 
 def settings() -> Settings:

@@ -14,13 +14,14 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
+from clickhouse import rollups
 from clickhouse.connection import Warehouse
 from clickhouse.flagged import flagged
 from clickhouse.migrate import migrate
 from clickhouse.query import Filter, Period, Question, ask
 from clickhouse.settings import Settings, load_settings
 from ingest.loader import load_file
-from streamlit_app import calendars, cards, data, filters, places, shape, text
+from streamlit_app import asking, calendars, cards, data, filters, places, shape, text
 from streamlit_app.serve import _listen
 from streamlit_app.warehouse import holder
 from tests import helpers
@@ -113,6 +114,28 @@ def test_new_data_shows_at_once(opened: Warehouse, sample: Path, tmp_path: Path)
     time.sleep(data.VERSION_SECONDS)
     at.run()
     assert at.metric[0].value == f"{started(sample) + 1}"
+
+
+@pytest.mark.parametrize("database_url", ["chdb"], indirect=True)
+def test_new_data_shows_once_rollups_have_it_or_after_a_while(
+    loaded: Warehouse, sample: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shown() -> str:
+        time.sleep(data.VERSION_SECONDS)
+        return str(at.run().metric[0].value)
+
+    jobs = started(sample)
+    rollups.refresh(loaded)
+    at = app()
+    helpers.load_bytes(loaded, tmp_path / "one", helpers.line(owner="zoe") + b"\n")
+    assert shown() == f"{jobs}"  # of rollups alone
+    rollups.refresh(loaded)
+    assert shown() == f"{jobs + 1}"
+    monkeypatch.setattr(asking, "BEHIND_SECONDS", 2.0)
+    helpers.load_bytes(loaded, tmp_path / "two", helpers.line(owner="zoe", slots=2) + b"\n")
+    assert shown() == f"{jobs + 1}"
+    time.sleep(2)
+    assert shown() == f"{jobs + 2}"
 
 
 @pytest.mark.parametrize("database_url", ["chdb"], indirect=True)

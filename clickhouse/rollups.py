@@ -45,7 +45,7 @@ from clickhouse.measures import MEASURES, QUANTITIES
 from clickhouse.rowset import EAGER, of_cube, of_near_lines
 from clickhouse.seen import of_scope
 from clickhouse.shards import Shards
-from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed, has_named
+from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,6 @@ def _build(warehouse: Warehouse, unit: list[Days]) -> None:
         raise WarehouseError(f"rollups of {unit[0][0].year}: too slow, they could be dropped")
     _name(warehouse, made, seen)
     for number, _ in made:
-        has_named(warehouse, number)
         warehouse.command(f"ALTER TABLE {NEAR.name} DROP PARTITION {number}")
 
 
@@ -302,7 +301,6 @@ def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> No
         f" {{scopes:Array(UInt64)}} FROM rollup_months FINAL WHERE {_OF_BUILDS}",
         parameters={"scopes": [*wanted.conditions], "builds": builds},
     )
-    has_named(warehouse, number)
 
 
 def _insert_from_cube(warehouse: Warehouse, cube: Cube, number: int, larger: Cube) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
@@ -126,17 +127,30 @@ def test_days_that_two_refreshes_at_a_time_left_to_none_are_made_again(db: Wareh
     check_all(db)
 
 
-def test_what_a_process_has_named_is_dropped_while_it_refreshes_again_and_again(
-    db: Warehouse, tmp_path: Path
-) -> None:
+def test_what_lost_its_name_is_dropped_while_refreshes_go_on(db: Warehouse, tmp_path: Path) -> None:
     for seed in range(3):
         load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))
         rollups.refresh(db)
     unnamed.drop_unnamed(db)  # a question may still be about to read it
-    assert unnamed_rows(db, "line_days")
+    assert unnamed_rows(db, "line_days") and unnamed_rows(db, "user_months")
     unnamed.drop_unnamed(db, settled_seconds=0)
-    assert not unnamed_rows(db, "line_days")
+    assert not unnamed_rows(db, "line_days") and not unnamed_rows(db, "user_months")
     check_all(db)
+
+
+def test_what_another_process_makes_is_not_dropped_before_it_is_named(
+    db: Warehouse, tmp_path: Path
+) -> None:
+    other = time.time_ns() // 1000  # that has made rows, and not named them
+    for cube in TABLES:
+        db.command(f"INSERT INTO {cube.name} (build, day) VALUES ({other * 2500}, '2018-01-01')")
+    load_bytes(db, tmp_path / "late", accounting(10, 20))
+    rollups.refresh(db)
+    unnamed.drop_unnamed(db, settled_seconds=0)
+    of_other = f"SELECT count() FROM {{}} WHERE intDiv(build, 2500) = {other}"
+    assert all(one(db, of_other.format(cube.name)) == 1 for cube in TABLES)
+    unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
+    assert not any(one(db, of_other.format(cube.name)) for cube in TABLES if not cube.small)
 
 
 def test_years_with_few_lines_are_made_together(

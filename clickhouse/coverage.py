@@ -38,12 +38,12 @@ _UUID = """
     SELECT toString(uuid) AS uuid FROM system.tables
     WHERE database = {database} AND name = 'accounting'
 """
-_BUILT = f"""
+_BUILT = """
     SELECT groupArray((made_by, spans, its_parts, scopes)) AS built FROM
-        (SELECT made_by, scopes, any(parts) AS its_parts,
+        (SELECT made_by, scopes, parts AS its_parts,
             groupArray((month, if(recent, split, month),
                 if(recent, addMonths(month, 1), split), build, scoped)) AS spans
-        FROM rollup_months FINAL GROUP BY made_by, intDiv(build, {MONTHS_PER_REFRESH}), scopes)
+        FROM rollup_months FINAL GROUP BY made_by, scopes, parts)
 """
 _MADE = "(rollups, derived, lines_view)"
 _LOOK = f"""
@@ -76,7 +76,7 @@ class Part:
 
 
 class Built:
-    """What one refresh saw: the parts that there were when it began."""
+    """The parts that a build has all rows of that it needs: those that there were before it."""
 
     def __init__(self, parts: Iterable[Known]) -> None:
         self.parts: dict[str, list[Known]] = {}
@@ -110,6 +110,7 @@ class Span:
     start: date
     end: date
     build: int
+    seen: Built
     scoped: int = 0
     scopes: frozenset[int] = frozenset()
 
@@ -117,6 +118,11 @@ class Span:
     def refresh(self) -> int:
         """The refresh that made it."""
         return self.build // MONTHS_PER_REFRESH
+
+    @property
+    def partitions(self) -> frozenset[str]:
+        """The partitions that may have lines of these days, whatever the time zone is."""
+        return frozenset(str(day.year) for day in (self.start - DAY, self.start, self.end + DAY))
 
 
 @dataclass(frozen=True)
@@ -128,7 +134,6 @@ class Coverage:
     lines_view: str = ""  # the statement that made it
     parts: tuple[Part, ...] = ()
     spans: dict[date, list[Span]] = field(default_factory=dict)  # of the first day of a month
-    refreshes: dict[int, Built] = field(default_factory=dict)
     doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
     servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
     _stale: dict[date, list[Days]] = field(default_factory=dict)
@@ -218,16 +223,16 @@ class Coverage:
 
     def _unseen_by(self, span: Span) -> Iterator[Days]:
         whole = (span.start - DAY, span.end + DAY)
-        built = self.refreshes[span.refresh]
-        years = {str(day.year) for day in (whole[0], span.start, whole[1])}
-        if any(built.lost(year, self.parts) for year in years):
+        if any(span.seen.lost(each, self.parts) for each in span.partitions):
             return iter([whole])
-        new = [
-            (part.begins, part.ends + DAY)
-            for part in self.parts
-            if part.partition in years and not built.knows(part)
-        ]
+        new = ((part.begins, part.ends + DAY) for part in self.unknown_to(span))
         return clipped(new, whole)
+
+    def unknown_to(self, span: Span) -> Iterator[Part]:
+        """List the parts that a build does not know, of the partitions that concern it."""
+        for part in self.parts:
+            if part.partition in span.partitions and not span.seen.knows(part):
+                yield part
 
 
 @dataclass(frozen=True)
@@ -328,17 +333,16 @@ def _coverage(
     rollups, derived, lines_view = made
     origin = f"{rollups} {uuid}"
     spans: dict[date, list[Span]] = {}
-    refreshes: dict[int, Built] = {}
     for made_by, its_spans, its_parts, scopes in built:
         if made_by != origin:
             continue
+        seen = Built(its_parts)
         for month, start, end, build, scoped in its_spans:
-            span = Span(start, end, build, scoped, frozenset(scopes))
-            refreshes.setdefault(span.refresh, Built(its_parts))
-            if span.start < span.end:
+            if start < end:
+                span = Span(start, end, build, seen, scoped, frozenset(scopes))
                 spans.setdefault(month, []).append(span)
     whole = {month: in_order for month, its in spans.items() if (in_order := _whole(month, its))}
-    return Coverage(origin, derived, lines_view, tuple(map(_part, parts)), whole, refreshes)
+    return Coverage(origin, derived, lines_view, tuple(map(_part, parts)), whole)
 
 
 def _whole(month: date, spans: Iterable[Span]) -> list[Span]:

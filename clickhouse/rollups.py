@@ -13,7 +13,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -54,6 +54,7 @@ AGAIN_SECONDS = 600.0  # between two while none come: somebody may have asked
 
 MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
 
+_COLUMNS = "month, recent, split, build, made_by, parts, scoped, scopes"  # of `rollup_months`
 _OF_BUILDS = "build IN {builds:Array(UInt64)}"
 _one_at_a_time = threading.Lock()
 
@@ -121,6 +122,8 @@ def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) 
                 break
             _build(warehouse, unit)
             built += len({first.replace(day=1) for first, _ in unit})
+        if built:
+            _know_parts(warehouse)
         _refresh_scopes(warehouse, wanted, stopped)
     done = Refresh(built, time.monotonic() - began)
     if built:
@@ -192,14 +195,7 @@ def _refresh_number() -> int:
 
 def _name(warehouse: Warehouse, made: Sequence[tuple[int, list[Days]]], seen: Coverage) -> None:
     """Remember the builds of some months or days, all at once: from here on they are read."""
-    years = {
-        str(first.year + more) for _, spans in made for first, _ in spans for more in (-1, 0, 1)
-    }
-    parts = [
-        [part.partition, part.first, part.last, part.version]
-        for part in seen.parts
-        if part.partition in years
-    ]
+    parts = _parts_around(seen, (first for _, spans in made for first, _ in spans))
     warehouse.insert_rows(
         "rollup_months",
         ["month", "recent", "split", "build", "made_by", "parts"],
@@ -210,6 +206,38 @@ def _name(warehouse: Warehouse, made: Sequence[tuple[int, list[Days]]], seen: Co
             for month, recent, split, build in _named(number, *span)
         ],
     )
+
+
+def _parts_around(seen: Coverage, days: Iterable[date]) -> list[tuple[str, int, int, int]]:
+    """List the parts with lines of the years of these days, and of the years beside these."""
+    years = {str(day.year + more) for day in days for more in (-1, 0, 1)}
+    return [
+        (part.partition, part.first, part.last, part.version)
+        for part in seen.parts
+        if part.partition in years
+    ]
+
+
+def _know_parts(warehouse: Warehouse) -> None:
+    """Let all builds know the parts that have no news for them, with which theirs may merge.
+
+    A part made of what a build knows and what it does not would make all of its year stale.
+    """
+    coverage = doubting_attempts(warehouse, look(warehouse))
+    known = [
+        span
+        for month, spans in coverage.spans.items()
+        if not coverage.stale(month)
+        for span in spans
+        if any(coverage.unknown_to(span))
+    ]
+    if known:
+        parts = _parts_around(coverage, (span.start for span in known))
+        warehouse.command(
+            f"INSERT INTO rollup_months ({_COLUMNS}) SELECT month, recent, split, build, made_by,"
+            f" {parts}, scoped, scopes FROM rollup_months FINAL WHERE {_OF_BUILDS}",
+            parameters={"builds": [span.build for span in known]},
+        )
 
 
 def _named(number: int, start: date, end: date) -> Iterator[tuple[date, int, date, int]]:
@@ -296,7 +324,7 @@ def _build_scopes(warehouse: Warehouse, builds: list[int], wanted: Wanted) -> No
         _insert(warehouse, cube, number, "day", rows, _sorted_again, parameters)
     own_build = _build_sql(number, "month")
     warehouse.command(
-        "INSERT INTO rollup_months (month, recent, split, build, made_by, parts, scoped, scopes)"
+        f"INSERT INTO rollup_months ({_COLUMNS})"
         f" SELECT month, recent, split, build, made_by, parts, {own_build},"
         f" {{scopes:Array(UInt64)}} FROM rollup_months FINAL WHERE {_OF_BUILDS}",
         parameters={"scopes": [*wanted.conditions], "builds": builds},

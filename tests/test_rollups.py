@@ -382,6 +382,30 @@ def test_a_merge_alone_leaves_nothing_to_do(db: Warehouse, tmp_path: Path) -> No
     check_all(db)
 
 
+def test_a_merge_with_lines_of_another_month_leaves_nothing_to_do(
+    database_url: str, tmp_path: Path
+) -> None:
+    def made(*days: int) -> bytes:
+        ends = ((number, T + number * DAY) for number in days)
+        lines = (line(job_number=n, start_time=end - 60, end_time=end) for n, end in ends)
+        return b"".join(each + b"\n" for each in lines)
+
+    with warehouse(database_url, **SITE) as opened:
+        load_bytes(opened, tmp_path / "a", made(*range(90)))
+        rollups.refresh(opened)
+        load_bytes(opened, tmp_path / "b", made(90))  # of April alone
+        assert rollups.refresh(opened).months <= 2
+        opened.command("OPTIMIZE TABLE accounting FINAL")
+        assert tables(opened, BY_MONTH) == ("total_months",)
+        assert rollups.refresh(opened).months == 0
+        load_bytes(opened, tmp_path / "c", made(91))
+        opened.command("OPTIMIZE TABLE accounting FINAL")  # before any refresh
+        check(opened, BY_MONTH)
+        rollups.refresh(opened)
+        assert tables(opened, BY_MONTH) == ("total_months",)
+        check(opened, BY_MONTH)
+
+
 @pytest.mark.parametrize("step", ["_insert_from_cube", "_name"])
 def test_a_crash_at_any_step_leaves_right_answers(
     db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -50,6 +50,7 @@ from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed
 log = logging.getLogger(__name__)
 
 REFRESH_SECONDS = 5.0  # between two refreshes of the daemon while lines keep coming, at least
+MOST_SECONDS = 60.0  # and at most, though the last one made all months
 AGAIN_SECONDS = 600.0  # between two while none come: somebody may have asked
 
 MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
@@ -88,7 +89,7 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
 
 def pause(seconds: float) -> float:
     """Give the seconds to wait while lines keep coming, after a refresh that took so many."""
-    return REFRESH_SECONDS * max(1.0, 2 * seconds)
+    return min(REFRESH_SECONDS * max(1.0, 2 * seconds), MOST_SECONDS)
 
 
 def _wanted(warehouse: Warehouse) -> Wanted:

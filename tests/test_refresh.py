@@ -113,6 +113,10 @@ def test_recent_days_are_made_again_without_the_rest_of_their_month(
         assert whole[:2] == (june, date(2019, 7, 1))
 
 
+def test_the_daemon_pauses_in_proportion_but_for_a_minute_at_most() -> None:
+    assert [rollups.pause(took) for took in (0.0, 0.4, 1.0, 5.0, 180.0)] == [5, 5, 10, 50, 60]
+
+
 def test_days_that_two_refreshes_at_a_time_left_to_none_are_made_again(db: Warehouse) -> None:
     [(month, (before, recent))] = [each for each in spans(db).items() if len(each[1]) > 1]
     db.insert_rows(

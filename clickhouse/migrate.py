@@ -76,10 +76,10 @@ def views(settings: Settings, everywhere: str = "") -> list[Statement]:
     below = hashlib.sha256("".join(view.sql for view in texts).encode()).hexdigest()
     ending = f"-- over schema {schema()[-1].number} and views {below}\n"
     filled = pieces(settings) | {"everywhere": f"{everywhere}." if everywhere else ""}
-    made_of = [view.sql for view in texts if view.name == LINES]
+    [lines] = (view.sql for view in texts if view.name == LINES)
+    made_of = [lines]
     made_of += [filled[name] for name in ("day", "node_spread", "multi_node_lines")]
     made_of += [definition()]
-    [lines] = (view.sql for view in texts if view.name == LINES)
     filled["lines_view"] = literal(_fill(lines, filled))
     filled["rollups"] = hashlib.sha256("\n".join(made_of).encode()).hexdigest()
     return [Statement(each.number, each.name, _fill(each.sql, filled) + ending) for each in texts]

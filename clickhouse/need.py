@@ -16,8 +16,9 @@ from clickhouse.measures import (
     QUANTITIES,
     START_COLUMNS,
 )
-from clickhouse.rowset import DERIVED, Derived, needed, words
+from clickhouse.rowset import DERIVED, Derived, needed
 from clickhouse.seen import EVERYTHING, Seen
+from clickhouse.words import words
 
 COLUMNS = frozenset({"day", *KEYS, *AMOUNTS, *LINE_COLUMNS, *START_COLUMNS, *DERIVED})
 FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)

@@ -20,9 +20,9 @@ from clickhouse.coverage import look
 from clickhouse.cubes import NEAR, TABLES
 from clickhouse.errors import WarehouseError, WarehouseUnreachable
 from clickhouse.members import Span, all_members, members_of
-from clickhouse.rowset import LITERAL
 from clickhouse.scope import EVERYTHING, KINDS, NUMBER, Scope, key_of, refuse_public
 from clickhouse.shards import SUFFIX
+from clickhouse.words import LITERAL
 
 POLICY = "pychart_scope"
 NAMED = {"user": "owner", "group": "`group`", "project": "project"}

@@ -10,13 +10,14 @@ import re
 from collections.abc import Collection
 from functools import lru_cache
 
+from clickhouse.words import words
+
 WHOLE = "lines"  # to stand after FROM
 
 _COMMENT = re.compile(r"('(?:[^'\\]|\\.)*')|--[^\n]*")
 _PARTS = re.compile(r"\bAS\s+WITH\b(.*?)\nSELECT\s+\*,(.*)\nFROM\n(\(.*\))", re.DOTALL)
 _TOKEN = re.compile(r"'(?:[^'\\]|\\.)*'|`[^`]*`|[(\[{]|[)\]}]|,|[^'`(\[{)\]},]+", re.DOTALL)
 _NAMED = re.compile(r"(.*)\bAS\s+(\w+)", re.DOTALL)
-_WORD = re.compile(r"'(?:[^'\\]|\\.)*'|([A-Za-z_]\w*)")
 
 
 def of_lines(view: str, needed: Collection[str], without: Collection[str] = ()) -> str:
@@ -27,7 +28,7 @@ def of_lines(view: str, needed: Collection[str], without: Collection[str] = ()) 
     columns, source = _parts(view)
     wanted, new = {*needed}, {*needed}
     while new:
-        new = {word for name in new & {*columns} for word in _words(columns[name])} - wanted
+        new = words(columns[name] for name in new & {*columns}) - wanted
         wanted |= new
     kept = [
         f"{sql} AS {name}"
@@ -55,8 +56,3 @@ def _columns(text: str) -> list[tuple[str, str]]:
             texts[-1] += token
     found = [_NAMED.fullmatch(each.strip()) for each in texts]
     return [(each[2], each[1].strip()) for each in found if each]
-
-
-@lru_cache(256)
-def _words(sql: str) -> frozenset[str]:
-    return frozenset(word for word in _WORD.findall(sql) if word)

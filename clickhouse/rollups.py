@@ -3,7 +3,7 @@
 A refresh makes the months that are not as the lines are, each under a new build number; the row in
 `rollup_months` that names the build is written last. Whatever ends half way, or runs twice at a
 time, leaves rows behind that nothing names, and a later refresh drops them. Of a month that still
-gets lines the recent days have a build of their own: they are made again within half a second.
+gets lines the recent days have a build of their own: they are made again within a second.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import lru_cache
 
 from clickhouse import pruned
 from clickhouse.cubes import ARRAY_TYPES, Cube
@@ -16,6 +15,7 @@ from clickhouse.measures import AMOUNTS, KEYS, VALUES
 from clickhouse.settings import Settings
 from clickhouse.site import derived as derived_columns
 from clickhouse.site import node_spread_sql
+from clickhouse.words import words
 
 # Evaluating an argument only where it is needed copies the columns first: sums take a third longer.
 EAGER = " SETTINGS short_circuit_function_evaluation = 'disable'"
@@ -23,8 +23,6 @@ EAGER = " SETTINGS short_circuit_function_evaluation = 'disable'"
 # PREWHERE reads a table in steps: where nearly all rows are wanted, longer than it saves.
 AT_ONCE = f"{EAGER}, optimize_move_to_prewhere = 0"
 
-WORD = re.compile(r"[A-Za-z_]\w*")
-LITERAL = re.compile(r"'(?:[^'\\]|\\.)*'")
 DERIVED = tuple(derived_columns(Settings.model_construct()))
 
 OF_LINE = {name: each.sql for name, each in AMOUNTS.items()}
@@ -35,16 +33,6 @@ ALL: Absent = {}  # nothing is absent
 # What takes values and their weights, a pair of each row, and the same of two arrays of each row.
 PAIRS = re.compile(r"(quantilesExactWeightedInterpolated)If(\([^()]+\))\((\w+), (\w+), \4 > 0\)")
 ARRAYS = r"\1Array\2(\3, \4)"
-
-
-def words(texts: Iterable[str]) -> set[str]:
-    """List the words of some SQL, among which are the columns that it needs."""
-    return {word for text in texts for word in _words_of(text)}
-
-
-@lru_cache(4096)  # a question looks at the same texts again for each rollup
-def _words_of(text: str) -> frozenset[str]:
-    return frozenset(WORD.findall(LITERAL.sub("''", text)))
 
 
 def needed(derived: Derived, texts: Iterable[str]) -> set[str]:

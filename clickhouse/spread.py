@@ -12,7 +12,7 @@ from clickhouse.connection import Warehouse
 from clickhouse.coverage import DAY, Coverage, coverage_of, day_of, seconds
 from clickhouse.need import NO_DAY, Need
 from clickhouse.paths import Path, from_lines
-from clickhouse.rowset import words
+from clickhouse.words import words
 
 # What is of the day rather than of the line: in a condition too it means the day on which it ran.
 OF_DAY = frozenset({"day", "academic_year_start"})

@@ -26,8 +26,9 @@ from clickhouse.metrics import METRICS
 from clickhouse.migrate import migrate
 from clickhouse.need import COLUMNS
 from clickhouse.query import Filter, Period, Question, ask, explain, to_sql
-from clickhouse.rowset import DERIVED, words
+from clickhouse.rowset import DERIVED
 from clickhouse.settings import ClusterSettings, Settings
+from clickhouse.words import words
 from tests.helpers import CLUSTER, column, line, load_bytes, warehouse
 
 DAY = 86400

@@ -6,7 +6,8 @@ from datetime import date, timedelta
 from weakref import WeakKeyDictionary
 
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import DAY, Coverage, seconds
+from clickhouse.coverage import Coverage
+from clickhouse.days import DAY, seconds
 from clickhouse.shards import rows_of
 
 EPOCH = date(1970, 1, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
@@ -17,13 +17,12 @@ from weakref import WeakKeyDictionary
 
 from clickhouse.connection import Warehouse
 from clickhouse.cubes import MONTHS_PER_REFRESH
+from clickhouse.days import DAY, Days, clipped, day_of, months_between, next_month, united
 from clickhouse.errors import WarehouseError
 from clickhouse.shards import SERVER, Shards
 
 UNKNOWN = (47, 60)  # a column, a table
-DAY = timedelta(days=1)
 
-Days = tuple[date, date]  # from the first up to, not including, the second
 Known = tuple[str, int, int, int]  # partition, first and last block, version
 
 # `data_version` is the first block of a part that no mutation has touched.
@@ -154,7 +153,7 @@ class Coverage:
     def _months(self) -> list[date]:
         found: set[date] = set()
         for begins, ends in {(part.begins, part.ends) for part in self.parts}:
-            found.update(_months_between(begins - DAY, ends + 2 * DAY))
+            found.update(months_between(begins - DAY, ends + 2 * DAY))
         return sorted(found)
 
     def stale(self, month: date) -> list[Days]:
@@ -357,58 +356,3 @@ def _whole(month: date, spans: Iterable[Span]) -> list[Span]:
 def _part(row: Sequence[Any]) -> Part:
     partition, first, last, version, begins, ends = row
     return Part(str(partition), first, last, version, day_of(begins), day_of(ends))
-
-
-def day_of(instant: int) -> date:
-    """Give the day in UTC of a time in seconds."""
-    return datetime.fromtimestamp(instant, UTC).date()
-
-
-def seconds(day: date) -> int:
-    """Give the time at which a day begins in UTC, within what a DateTime can hold."""
-    begins = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
-    return min(max(begins, 0), 2**32 - 1)
-
-
-def next_month(day: date) -> date:
-    """Give the first day of the month after that of `day`."""
-    return (day.replace(day=28) + 4 * DAY).replace(day=1)
-
-
-def _months_between(start: date, end: date) -> Iterator[date]:
-    month = start.replace(day=1)
-    while month < end:
-        yield month
-        month = next_month(month)
-
-
-def clipped(spans: Iterable[Days], bounds: Days) -> Iterator[Days]:
-    """Cut spans of days to those within `bounds`."""
-    for start, end in spans:
-        if max(start, bounds[0]) < min(end, bounds[1]):
-            yield max(start, bounds[0]), min(end, bounds[1])
-
-
-def united(spans: Iterable[Days]) -> Iterator[Days]:
-    """Join spans of days that meet or overlap, in order."""
-    current: Days | None = None
-    for start, end in sorted(spans):
-        if current is not None and start <= current[1]:
-            current = (current[0], max(current[1], end))
-            continue
-        if current is not None:
-            yield current
-        current = (start, end)
-    if current is not None:
-        yield current
-
-
-def without(whole: Days, holes: Iterable[Days]) -> Iterator[Days]:
-    """Give what of a span of days remains without `holes`, which are in order and apart."""
-    start = whole[0]
-    for first, end in holes:
-        if start < first:
-            yield start, min(first, whole[1])
-        start = max(start, end)
-    if start < whole[1]:
-        yield start, whole[1]

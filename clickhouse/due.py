@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime
 from itertools import groupby
 
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import DAY, Coverage, Days, next_month
+from clickhouse.coverage import Coverage
+from clickhouse.days import DAY, Days, next_month
 
 # New lines are of the last day, and their attempts' other ones of a few before it. Once recent days
 # are more by so many, those before them are made again, as long as all the month takes.

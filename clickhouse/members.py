@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import Days, united
+from clickhouse.days import Days, united
 from clickhouse.settings import FIRST_DAY, NO_END
 
 SECONDS = 1.0  # for which members are kept: a page asks ten questions

@@ -9,18 +9,9 @@ from typing import Any
 
 from clickhouse.attempts import doubting_attempts, multi_node_lines, reach
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import (
-    DAY,
-    Coverage,
-    Days,
-    clipped,
-    coverage_of,
-    next_month,
-    seconds,
-    united,
-    without,
-)
+from clickhouse.coverage import Coverage, coverage_of
 from clickhouse.cubes import CUBES, DAY_CUBES, LINE_DAYS, VALUE_CUBES, Cube
+from clickhouse.days import DAY, Days, clipped, next_month, seconds, united, without
 from clickhouse.measures import QUANTITIES, VALUES
 from clickhouse.need import FIRST_DAY, LAST_DAY, NO_DAY, Need
 from clickhouse.rowset import (

@@ -16,7 +16,8 @@ import pyarrow as pa
 
 from clickhouse.attempts import multi_node_lines, reach
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import DAY, coverage_of, seconds
+from clickhouse.coverage import coverage_of
+from clickhouse.days import DAY, seconds
 from clickhouse.errors import QuestionError
 from clickhouse.filtering import of_filters
 from clickhouse.need import FIRST_DAY, LAST_DAY, Need

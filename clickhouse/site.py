@@ -12,7 +12,7 @@ from functools import reduce
 
 from clickhouse import codes
 from clickhouse.attempts import multi_node_lines
-from clickhouse.coverage import Days, united
+from clickhouse.days import Days, united
 from clickhouse.dimensions import span_sql
 from clickhouse.requests import LAMBDAS, amount_sql
 from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings

@@ -9,7 +9,8 @@ from dataclasses import replace
 from datetime import date
 
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import DAY, Coverage, coverage_of, day_of, seconds
+from clickhouse.coverage import Coverage, coverage_of
+from clickhouse.days import DAY, day_of, seconds
 from clickhouse.need import NO_DAY, Need
 from clickhouse.paths import Path, from_lines
 from clickhouse.words import words

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from clickhouse import coverage, due, rollups, unnamed
+from clickhouse import due, rollups, unnamed
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import look
 from clickhouse.cubes import TABLES
+from clickhouse.days import DAY
 from clickhouse.query import Period, Question, ask, to_sql
 from tests.helpers import column, line, load_bytes, one, warehouse
 from tests.test_rollups import (
@@ -122,7 +123,7 @@ def test_days_that_two_refreshes_at_a_time_left_to_none_are_made_again(db: Wareh
     db.insert_rows(
         "rollup_months",
         ["month", "recent", "split", "build", "made_by", "parts"],
-        [[str(month), 0, str(before[1] - coverage.DAY), before[2] + 2500, look(db).origin, []]],
+        [[str(month), 0, str(before[1] - DAY), before[2] + 2500, look(db).origin, []]],
     )
     assert month not in spans(db)
     check_all(db)

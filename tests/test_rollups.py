@@ -9,17 +9,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickhouse import coverage, rollups, site
+from clickhouse import builds, coverage, due, rollups, site
 from clickhouse.attempts import doubting_attempts
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import Built, Part, united, without
+from clickhouse.coverage import Built, Part
 from clickhouse.cubes import TABLES
+from clickhouse.days import united, without
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.measures import AMOUNTS, KEYS
 from clickhouse.metrics import METRICS
@@ -358,6 +360,29 @@ def test_a_line_tells_of_others_of_its_attempt_in_another_month(
         assert tables(opened, by_class) == ("queue_months",)
 
 
+@pytest.mark.parametrize("last", ["task", "master"])
+def test_a_refresh_may_stop_between_the_years_of_an_attempt(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str
+) -> None:
+    monkeypatch.setattr(due, "LINES_AT_ONCE", 0)  # each year by itself, the latest first
+    attempt: dict[str, Any] = {"granted_pe": "mpi", "slots": 4, "start_time": T, "job_number": 5}
+    lines = {
+        "task": line(**attempt, hostname="node2", end_time=T + 2 * DAY, pe_taskid="1.node2"),
+        "master": line(**attempt, hostname="node1", end_time=T + 400 * DAY),
+    }
+    by_class = Question(("jobs", "attempts", "cpu_hours"), ("parallel_class", "month"))
+    first = "master" if last == "task" else "task"
+    with warehouse(database_url, **SITE) as opened:
+        for name in (first, last):
+            load_bytes(opened, tmp_path / name, lines[name] + b"\n")
+            stops = iter([False] * (2 if name == first else 1))
+            rollups.refresh(opened, lambda stops=stops: next(stops, True))  # type: ignore[misc]
+            check(opened, by_class)
+        rollups.refresh(opened)
+        assert tables(opened, by_class) == ("queue_months",)
+        check(opened, by_class)
+
+
 def test_attempts_without_tasks_elsewhere_make_no_other_day_stale(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -407,9 +432,11 @@ def test_a_merge_with_lines_of_another_month_leaves_nothing_to_do(
         check(opened, BY_MONTH)
 
 
-@pytest.mark.parametrize("step", ["_insert_from_cube", "_name"])
+@pytest.mark.parametrize(
+    ("module", "step"), [(builds, "_insert_from_cube"), (rollups, "_name")], ids=["make", "name"]
+)
 def test_a_crash_at_any_step_leaves_right_answers(
-    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str
 ) -> None:
     load_bytes(db, tmp_path / "late", accounting(2, 30))
 
@@ -417,7 +444,7 @@ def test_a_crash_at_any_step_leaves_right_answers(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(rollups, step, crash)
+        patch.setattr(module, step, crash)
         rollups.refresh(db)
     check_all(db, 2)
     rollups.refresh(db)

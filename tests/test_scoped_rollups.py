@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clickhouse import askers, members, policies, rollups, unnamed
+from clickhouse import askers, builds, members, policies, rollups, unnamed
 from clickhouse.connection import Warehouse
 from clickhouse.cubes import TABLES
 from clickhouse.dimensions import DIMENSIONS
@@ -234,7 +234,7 @@ def test_a_refresh_that_ends_half_way_changes_no_answer(
     db: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     load_bytes(db, tmp_path / "more", accounting(7, 80))
-    whole, made = rollups._insert, random.Random(1)
+    whole, made = builds._insert, random.Random(1)
 
     def failing(*words: Any, **more: Any) -> None:
         whole(*words, **more)
@@ -242,7 +242,7 @@ def test_a_refresh_that_ends_half_way_changes_no_answer(
             raise RuntimeError("killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(rollups, "_insert", failing)
+        patched.setattr(builds, "_insert", failing)
         for _ in range(3):
             with pytest.raises(RuntimeError, match="killed"):
                 rollups.refresh(db)

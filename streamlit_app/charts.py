@@ -46,7 +46,8 @@ def over_time(title: str, grain: str, earlier: bool = False) -> Spec:
     tooltip = [alt.Tooltip("step:N", title=t("When")), alt.Tooltip("shown:N", title=title)]
     if earlier:
         tooltip.append(alt.Tooltip("before_shown:N", title=t("Before")))
-    drawn = bars.encode(x=time_axis(grain), y=alt.Y("value:Q", axis=value_axis()), tooltip=tooltip)
+    value = alt.Y("value:Q", stack=None, axis=value_axis())
+    drawn = bars.encode(x=time_axis(grain), y=value, tooltip=tooltip)
     if not earlier:
         return finish(drawn.properties(height=TIME_HEIGHT))
     line = empty().mark_line(strokeWidth=2, strokeDash=[5, 3], color=GRAY, tooltip=False)
@@ -113,7 +114,7 @@ def ranking(title: str, clickable: bool, pixels: int = NAME_PIXELS) -> Spec:
     """
     bar = empty().encode(
         y=alt.Y("name:N", sort=IN_ORDER, axis=name_axis(pixels)),
-        x=alt.X("value:Q", axis=None),
+        x=alt.X("value:Q", stack=None, axis=None),
         tooltip=[alt.Tooltip("name:N", title=t("Name")), alt.Tooltip("shown:N", title=title)],
     )
     drawn = bar.mark_bar(
@@ -169,7 +170,7 @@ def columns(title: str, x_title: str) -> Spec:
         .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
         .encode(
             x=alt.X("name:N", sort=IN_ORDER, axis=axis),
-            y=alt.Y("value:Q", axis=value_axis()),
+            y=alt.Y("value:Q", stack=None, axis=value_axis()),
             tooltip=[alt.Tooltip("name:N", title=x_title), alt.Tooltip("shown:N", title=title)],
         )
         .properties(height=TIME_HEIGHT)

@@ -137,7 +137,7 @@ def stacked_names(title: str, titles: tuple[str, str], bars: int, share: bool) -
     legend = alt.Legend(title=None, orient="right", labelLimit=specs.NAME_PIXELS)
     return specs.finish(
         specs.empty()
-        .mark_bar(cornerRadius=1)
+        .mark_bar()
         .encode(
             y=alt.Y("row:N", sort=specs.IN_ORDER, axis=axis),
             x=alt.X("value:Q", stack="normalize" if share else "zero", axis=along),

@@ -143,6 +143,17 @@ def test_one_job_is_enough(odd: Warehouse, page: str) -> None:
         assert "nan" not in metric.value
 
 
+def test_each_bar_is_one_mark(odd: Warehouse) -> None:
+    """A bar that is stacked, if only by itself, gets a group and a clip path for its corners."""
+    for page in ("overview", "sizes", "efficiency", "users"):
+        for spec, _ in charts(app(page, cluster="live")):
+            for layer in spec.get("layer", [spec]):
+                mark = layer["mark"] if isinstance(layer["mark"], dict) else {}
+                if mark.get("type") == "bar" and any("cornerRadius" in name for name in mark):
+                    values = [layer["encoding"][axis] for axis in "xy"]
+                    assert [each.get("stack", "zero") for each in values].count(None) == 1, page
+
+
 def test_the_form_of_parts_over_time(odd: Warehouse) -> None:
     for form, mark in (("bars", "bar"), ("areas", "area"), ("lines", "line"), ("share", "bar")):
         at = app("queues", cluster=["live", "odd"], form=form)

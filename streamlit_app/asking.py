@@ -217,10 +217,10 @@ def answer_all(questions: Sequence[Asked], at: str) -> list[pa.Table]:
 
 def _wait(pending: Sequence[Future[pa.Table]]) -> None:
     """Wait for all; after a moment say so, with a button that stops."""
-    place = st.empty()
     began = time.monotonic()
     if not wait(pending, PATIENCE_SECONDS).not_done:
         return
+    place = st.empty()  # not before: it would move what follows, which the browser then makes anew
     with place.container(border=True, key=f"waiting_{uuid.uuid4().hex}"):
         words = st.empty()
         st.skeleton(height=120)

@@ -55,10 +55,11 @@ class Earlier:
 
 def choose_comparison(key: str, scope: Scope) -> Period | None:
     """Let the reader choose an earlier period to compare with, where there can be one."""
+    place = st.container(key=f"{key}_comparison")  # there in any case, as that of chips
     if compare.earlier(scope, compare.PREVIOUS) is None:
         return None
     names = {compare.PREVIOUS: t("Period before"), compare.YEAR_BEFORE: t("Year before")}
-    chosen = st.segmented_control(
+    chosen = place.segmented_control(
         t("Compare with"),
         list(names),
         format_func=lambda which: names[which],

@@ -112,10 +112,12 @@ def current() -> Scope:
 
 
 def show_chips(scope: Scope) -> None:
-    """Draw what is chosen, each with a button that takes it away."""
+    """Draw what is chosen, each with a button that takes it away.
+
+    Their place is there without any too: what comes first on a page moves all the rest, which the
+    browser then makes anew.
+    """
     period = address.get(address.PERIOD)
-    if not period and not scope.filters:
-        return
     with st.container(horizontal=True, gap="xsmall", key="chips"):
         if period:
             _chip("chip_period", periods.name(period), narrowing.set_period, periods.ALL)

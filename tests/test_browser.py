@@ -236,6 +236,18 @@ def test_a_chart_gets_other_rows_instead_of_being_made_anew_and_draws_them_in_or
     assert [text for text in drawn if text.isdecimal()] == ["6", "2", "1", "1"]
 
 
+def test_a_filter_moves_no_chart_away_from_its_place(overview: Page, address: str) -> None:
+    """What comes before them takes its place before it is there: else all would be made anew."""
+    cards = {"": "overview_jobs", "waiting": "waiting_queue", "users": "users_ranking"}
+    for path, card in cards.items():
+        turn_to(overview, f"{address}/{path}")
+        place = overview.locator(f".st-key-{card} [data-testid=stVegaLiteChart]")
+        place.evaluate("chart => chart.dataset.seen = 'before'")
+        turn_to(overview, f"{address}/{path}?period=2026")
+        expect(overview.locator(".st-key-chip_period")).to_be_visible()
+        expect(place).to_have_attribute("data-seen", "before")
+
+
 def test_a_click_shows_one_in_detail_and_back_shows_all(overview: Page, address: str) -> None:
     turn_to(overview, f"{address}/users")
     users = bars(overview, "users_ranking")

@@ -36,6 +36,7 @@ HOST_KEYS = ("cluster", "qname", "hostname", "flags", "outcome")
 WHOSE_KEYS = ("cluster", "qname", "owner", "group", "project")
 NAME_KEYS = (*WHOSE_KEYS, "job_name", "flags", "outcome")
 EXIT_KEYS = (*WHOSE_KEYS, "exit_status", "failed", "flags", "outcome")
+SIZE_KEYS = ("granted_pe", "slots", "node_spread")
 HOUR_KEYS = ("submission_weekday", "submission_hour")
 VALUE_KEYS = (
     "cluster", "owner", "group", "project", "qname", "granted_pe", "slots", "node_spread",
@@ -267,10 +268,13 @@ DAY_CUBES = (
     LINE_DAYS,
 )
 VALUE_CUBES = (
+    Cube("total_value_months", "month", ("cluster",), of_values=True, small=True),
+    Cube("qname_value_months", "month", ("cluster", "qname"), of_values=True, small=True),
+    Cube("size_value_months", "month", ("cluster", *SIZE_KEYS), of_values=True, small=True),
     Cube(
         "queue_value_months",
         "month",
-        ("cluster", "qname", "granted_pe", "slots", "node_spread"),
+        ("cluster", "qname", *SIZE_KEYS),
         of_values=True,
     ),
     Cube(

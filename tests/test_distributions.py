@@ -82,7 +82,7 @@ def test_known_distributions(database_url: str, tmp_path: Path) -> None:
 
 
 def rollups_answer(db: Warehouse) -> bool:
-    return distributions.tables(db, Histogram("wait", (0,))) == ("queue_value_months",)
+    return distributions.tables(db, Histogram("wait", (0,))) == ("total_value_months",)
 
 
 def test_a_heatmap_keeps_the_largest_names(db: Warehouse) -> None:
@@ -154,7 +154,7 @@ def test_rollups_and_lines_agree(db: Warehouse, tmp_path: Path) -> None:
     for asked in ASKED:
         compare(db, asked)
     load_bytes(db, tmp_path / "late", accounting(2, 60, T + 50 * DAY, 10))
-    assert distributions.tables(db, ASKED[1]) == ("queue_value_months", "line_days", "lines")
+    assert distributions.tables(db, ASKED[1]) == ("qname_value_months", "line_days", "lines")
     for asked in ASKED:
         compare(db, asked)
     load_bytes(db, tmp_path / "copy", b"# a copy\n" + accounting(1, 400))
@@ -162,7 +162,7 @@ def test_rollups_and_lines_agree(db: Warehouse, tmp_path: Path) -> None:
     for asked in ASKED[:4]:
         compare(db, asked)
     rollups.refresh(db)
-    assert distributions.tables(db, ASKED[1]) == ("queue_value_months",)
+    assert distributions.tables(db, ASKED[1]) == ("qname_value_months",)
     for asked in ASKED:
         compare(db, asked)
 

@@ -234,11 +234,13 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     found = {dimensions: tables(db, Question(("jobs",), dimensions)) for dimensions in by}
     assert found == by
     medians = {
-        (): ("queue_value_months",),
-        ("month", "queue"): ("queue_value_months",),
+        (): ("total_value_months",),
+        ("year", "cluster"): ("total_value_months",),
+        ("month", "queue"): ("qname_value_months",),
+        ("queue", "slots_from"): ("queue_value_months",),
         ("requested_time_from",): ("request_value_months",),
         ("requested_time_from", "user"): ("value_months",),
-        ("parallel_class",): ("queue_value_months",),
+        ("parallel_class",): ("size_value_months",),
         ("user",): ("user_value_months",),
         ("metagroup",): ("line_days",),  # of someone who joined one in the middle of a month
         ("user", "slots_from"): ("value_months",),
@@ -251,10 +253,10 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     assert found == medians
     assert tables(db, Question(("slots_p90",), ("day",))) == ("queue_days",)
     both = Question(("wait_p90", "users", "memory_median", "jobs"), ("queue",))
-    assert tables(db, both) == ("cube_months", "queue_value_months")
+    assert tables(db, both) == ("cube_months", "qname_value_months")
     assert tables(db, replace(both, dimensions=("outcome",))) == ("user_months", "line_days")
     check(db, both)
-    assert to_sql(db, both)[2].sql.count("queue_value_months") == 1  # of both quantities at once
+    assert to_sql(db, both)[2].sql.count("qname_value_months") == 1  # of both quantities at once
     waits = Question(("wait_median", "memory_p90", "wait_p99"), ("requested_time_from",))
     assert tables(db, waits) == ("value_months", "request_value_months")
     check(db, waits)
@@ -483,7 +485,7 @@ def test_one_look_at_the_rollups_does_until_something_changes(
 
 def test_what_another_version_left_does_not_count_as_made(db: Warehouse) -> None:
     """It made a table its own way, and this version is back: the months that it names are not."""
-    [table] = [each for each in TABLES if each.name == "queue_value_months"]
+    [table] = [each for each in TABLES if each.name == "total_value_months"]
     db.command(f"DROP TABLE {table.name} SYNC")
     db.command(f"{table.create_sql} COMMENT 'another version'")
     assert rollups.refresh(db).months > 0

@@ -94,6 +94,7 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
     assert SCOPED == [
         "queue_days", "host_months", "ending_months", "hour_months", "queue_months", "user_months",
         "total_months", "request_value_months", "queue_value_months",
+        "size_value_months", "qname_value_months", "total_value_months",
     ]  # fmt: skip
     by = {
         (): ("total_months",),
@@ -112,7 +113,7 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
         assert 0 not in scopes_read(db, asked["user",]) > set(), login
     medians = Question(("wait_median",), ("requested_time_from",), scope=scope_of("ann"))
     assert tables(db, medians) == ("request_value_months",)
-    assert tables(db, replace(medians, dimensions=())) == ("queue_value_months",)
+    assert tables(db, replace(medians, dimensions=())) == ("total_value_months",)
     some_days = replace(BY_QUEUE, metrics=("jobs",), period=Period.parse("2018-01-10..2018-02"))
     assert tables(db, replace(some_days, scope=scope_of("ann"))) == ("queue_months", "queue_days")
     # no month tells who joined within it, and nobody said which people have a role by their token
@@ -207,7 +208,7 @@ def test_another_role_is_answered_at_once_and_fast_after_a_refresh(
     with changed(database_url, access=more) as opened:
         assert not {*tables(opened, asked)} & {*SCOPED}
         assert rollups.refresh(opened).months == 0
-        assert tables(opened, asked) == ("queue_months", "queue_value_months")
+        assert tables(opened, asked) == ("queue_months", "qname_value_months")
         assert column(opened, "SELECT build FROM rollup_months FINAL ORDER BY month") == builds
         assert numbers(opened) > before
         check(opened, asked)
@@ -351,7 +352,7 @@ def test_who_has_a_role_by_the_token_has_rollups_once_he_has_asked(noted: Wareho
     rollups.refresh(noted)
     assert numbers(noted) == before | of_those
     for each in (theirs, of_metagroup):
-        assert tables(noted, each) == ("queue_months", "queue_value_months")
+        assert tables(noted, each) == ("queue_months", "qname_value_months")
         check(noted, each)
     check_all(noted)
 

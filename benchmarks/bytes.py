@@ -1,12 +1,12 @@
-"""What lines take on disk, and what they would take at least.
+"""What lines take on disk, and what `xz` makes of them.
 
     python -m benchmarks.bytes --config pychart.toml [--year 2020] [--lines 200000]
 
 Some lines of a year, in the order in which they are stored. Each column by itself is written in
 several ways: as it is, as differences, floats as whole numbers of millionths, texts as numbers of
 a list, all of these with the bytes of one place together. `xz` packs each, and the smallest one
-counts: far more than a database can do that has to answer from it. Bytes per line, beside what the
-engine has stored of all lines.
+counts: more than a database can do that has to answer from it, though no bound, since what follows
+from other columns is packed too. Bytes per line, beside what the engine has stored of all lines.
 """
 
 from __future__ import annotations
@@ -54,11 +54,11 @@ def _numbers(values: Any) -> Iterator[bytes]:  # noqa: ANN401 - an array of nump
         yield each.view(np.uint8).reshape(-1, 8).T.tobytes()
 
 
-def least(column: pa.ChunkedArray) -> int:
+def packed(column: pa.ChunkedArray) -> int:
     """Give the bytes of the smallest way to write a column, each place of an array by itself."""
     if pa.types.is_list(column.type):
         places = pc.max(pc.list_value_length(column)).as_py()
-        return sum(least(pc.list_element(column, place)) for place in range(places))
+        return sum(packed(pc.list_element(column, place)) for place in range(places))
     return min(len(lzma.compress(each, preset=6)) for each in written(column))
 
 
@@ -74,7 +74,7 @@ def main() -> None:
             " FROM system.parts_columns WHERE database = currentDatabase() AND active"
             " AND table = 'accounting' GROUP BY column ORDER BY min(column_position)"
         )
-        total = {"stored": 0.0, "least": 0.0}
+        total = {"stored": 0.0, "packed": 0.0}
         print(f"{'column':<20}{'stored':>8}{'packed':>10}   bytes per line")
         for name, taken in stored:
             found = db.arrow(
@@ -82,11 +82,11 @@ def main() -> None:
                 " ORDER BY cluster, time, job_number, record_id LIMIT {lines:UInt32}",
                 {"year": options.year, "lines": options.lines},
             )
-            smallest = least(found.column(0)) / found.num_rows
+            smallest = packed(found.column(0)) / found.num_rows
             print(f"{name:<20}{taken:>8.2f}{smallest:>10.2f}", flush=True)
             total["stored"] += taken
-            total["least"] += smallest
-    print(f"{'all':<20}{total['stored']:>8.1f}{total['least']:>10.1f}   asked: {ASKED}")
+            total["packed"] += smallest
+    print(f"{'all':<20}{total['stored']:>8.1f}{total['packed']:>10.1f}   asked: {ASKED}")
 
 
 if __name__ == "__main__":

@@ -271,12 +271,7 @@ VALUE_CUBES = (
     Cube("total_value_months", "month", ("cluster",), of_values=True, small=True),
     Cube("qname_value_months", "month", ("cluster", "qname"), of_values=True, small=True),
     Cube("size_value_months", "month", ("cluster", *SIZE_KEYS), of_values=True, small=True),
-    Cube(
-        "queue_value_months",
-        "month",
-        ("cluster", "qname", *SIZE_KEYS),
-        of_values=True,
-    ),
+    Cube("queue_value_months", "month", ("cluster", "qname", *SIZE_KEYS), of_values=True),
     Cube(
         "request_value_months",
         "month",

@@ -198,7 +198,8 @@ def main() -> None:
         access = roles(db)
     with Warehouse(settings_with(settings, access)) as db:
         scopes = scopes_of(db, access)
-        _ask(Question(("jobs",)), db, scopes["by token"])  # then the next refresh knows him
+        for role in ("user", "by token"):
+            _ask(Question(("jobs",)), db, scopes[role])  # then the next refresh knows them
         print(f"refreshed {refresh(db)}")
         if not options.server:
             slow = measure((db, db), scopes, options)

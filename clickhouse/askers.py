@@ -1,8 +1,8 @@
 """Scopes that people ask within though no settings name them: rollups get rows for these too.
 
-Who has a role by a group in the token is known only once they come. The embedded engine is asked by
-this process alone, which remembers them. A server is told with each query for whom it is, and its
-`system.query_log` keeps that.
+Who sees the own jobs alone, or has a role by a group in the token, is known only once they come.
+The embedded engine is asked by this process alone, which remembers them. A server is told with each
+query for whom it is, and its `system.query_log` keeps that.
 """
 
 from __future__ import annotations
@@ -17,23 +17,26 @@ from clickhouse.errors import QuestionError, WarehouseMisconfigured
 from clickhouse.scope import KINDS, NUMBER, Scope, key_of
 from clickhouse.shards import SUFFIX
 
-MOST = 30  # of those last asked within: each takes rows in every month
+# Of those last asked within: each takes rows in every month, few where it is of one user alone.
+MOST = 30
+MOST_USERS = 100
 
 log = logging.getLogger(__name__)
 
-_remembered: dict[str, dict[Scope, None]] = {}  # by database, those last asked within at the end
+# By database, and whether they are of one user alone: those last asked within at the end.
+_remembered: dict[tuple[str, bool], dict[Scope, None]] = {}
 _lock = threading.Lock()
 
 
 def remember(warehouse: Warehouse, scope: Scope) -> None:
-    """Note that somebody asks the embedded engine; what one user did is found fast as it is."""
-    if scope.public or scope.is_of_one:
+    """Note that somebody asks the embedded engine."""
+    if not scope.by_dimension():
         return
     with _lock:
-        found = _remembered.setdefault(warehouse.settings.database, {})
+        found = _remembered.setdefault((warehouse.settings.database, scope.is_of_one), {})
         found.pop(scope, None)
         found[scope] = None
-        while len(found) > MOST:
+        while len(found) > _most(scope):
             del found[next(iter(found))]
 
 
@@ -41,22 +44,33 @@ def scopes(warehouse: Warehouse) -> list[Scope]:
     """List them, the last one first: since the process began, or since yesterday on a server."""
     if warehouse.embedded:
         with _lock:
-            return [*reversed(_remembered.get(warehouse.settings.database, {}))]
-    users = f"JSONLength(log_comment, '{key_of('user')}')"
+            kinds = (
+                _remembered.get((warehouse.settings.database, one), {}) for one in (False, True)
+            )
+            return [scope for found in kinds for scope in reversed(found)]
+    of_one = f"JSONLength(log_comment, '{key_of('user')}') = 1 AND JSONLength(log_comment) = 3"
     own = f"[currentDatabase(), currentDatabase() || '{SUFFIX}']"
     try:
         found = warehouse.rows(
             "SELECT log_comment FROM system.query_log WHERE event_date >= yesterday()"
             f" AND type = 'QueryFinish' AND hasAny(databases, {own})"
             f" AND JSONHas(log_comment, '{NUMBER}')"
-            f" GROUP BY log_comment HAVING {users} != 1 OR JSONLength(log_comment) > 3"
-            f" ORDER BY max(event_time_microseconds) DESC LIMIT {MOST}"
+            " GROUP BY log_comment HAVING JSONLength(log_comment) > 2"
+            " ORDER BY max(event_time_microseconds) DESC"
+            f" LIMIT {max(MOST, MOST_USERS)} BY {of_one}"
         )
     except WarehouseMisconfigured as error:  # a server that keeps no log, or shows it to others
         log.debug("who asks is not known: %s", error)
         return []
-    named = (_scope(said) for (said,) in found)
-    return [each for each in named if each is not None and not each.is_of_one]
+    named = [scope for (said,) in found if (scope := _scope(said)) and scope.by_dimension()]
+    return [
+        *[scope for scope in named if not scope.is_of_one][:MOST],
+        *[scope for scope in named if scope.is_of_one][:MOST_USERS],
+    ]
+
+
+def _most(scope: Scope) -> int:
+    return MOST_USERS if scope.is_of_one else MOST
 
 
 def _scope(said: str) -> Scope | None:

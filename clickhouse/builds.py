@@ -5,15 +5,23 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from datetime import date
 from typing import Any
 
 from clickhouse.attempts import multi_node_lines, reach
 from clickhouse.connection import Warehouse
-from clickhouse.cubes import GRAINS, LINE_DAYS, MONTHS_PER_REFRESH, NEAR, TABLES, Cube
+from clickhouse.cubes import (
+    GRAINS,
+    LINE_DAYS,
+    MONTHS_PER_REFRESH,
+    NEAR,
+    TABLES,
+    Cube,
+    build_sql,
+)
 from clickhouse.days import DAY, Days, seconds, united
 from clickhouse.measures import MEASURES, QUANTITIES
 from clickhouse.rowset import EAGER, of_cube, of_near_lines
+from clickhouse.scopes import Scopes
 
 MANY_MONTHS = 3  # from which on it is faster to look for multi-node lines in more months
 OF_BUILDS = "build IN {builds:Array(UInt64)}"
@@ -21,7 +29,7 @@ OF_BUILDS = "build IN {builds:Array(UInt64)}"
 
 def make(warehouse: Warehouse, spans: list[Days]) -> int:
     """Make the rows of months, or of days of different ones, and give the number of the refresh."""
-    number = _refresh_number()
+    number = refresh_number()
     _insert_near_lines(warehouse, number, spans)
     _insert_lines(warehouse, number, spans)
     for place, cube in enumerate(TABLES[1:], 1):
@@ -33,37 +41,22 @@ def make(warehouse: Warehouse, spans: list[Days]) -> int:
     return number
 
 
-def make_scoped(
-    warehouse: Warehouse,
-    builds: list[int],
-    conditions: Mapping[int, str],
-    parameters: Mapping[str, Any],
-) -> int:
-    """Make the rows of scopes out of some builds, and give the number of the refresh."""
-    number = _refresh_number()
-    numbers = [f"if({sql}, {scope}, 0)" for scope, sql in conditions.items()]
-    seen_by = f"arrayJoin(arrayFilter(scope -> scope > 0, [{', '.join(numbers)}]))"
-    bound = {**parameters, "builds": builds}
+def make_scoped(warehouse: Warehouse, number: int, builds: list[int], scopes: Scopes) -> None:
+    """Make the rows of scopes out of some builds, under the number of a refresh."""
+    seen_by = f"arrayJoin(arrayFilter(scope -> scope > 0, {scopes.numbers_sql}))"
+    bound = {**scopes.bound, "builds": builds}
     for cube in (each for each in TABLES if each.scoped):
         [*_, larger] = (each for each in TABLES if each.has_people_of(cube))  # the smallest
-        rows = f"SELECT *, {seen_by} AS its_scope FROM {larger.name} WHERE {OF_BUILDS}"
+        rows = (
+            f"SELECT *, {seen_by} AS its_scope FROM {larger.name}"
+            f" WHERE {OF_BUILDS} AND {scopes.found_sql}"
+        )
         _insert(warehouse, cube, number, "day", rows, _sorted_again, bound)
-    return number
 
 
-def _refresh_number() -> int:
+def refresh_number() -> int:
     """Give the time in µs, so made that another process can hardly get the same."""
     return time.time_ns() // 1_000_000 * 1000 + secrets.randbelow(1000)
-
-
-def build_of(refresh_number: int, month: date) -> int:
-    """Give the build of a month that a refresh made."""
-    return refresh_number * MONTHS_PER_REFRESH + (month.year - 1970) * 12 + month.month
-
-
-def build_sql(refresh_number: int, day: str) -> str:
-    """Write the build of the month in which a day is."""
-    return f"{refresh_number * MONTHS_PER_REFRESH} + (toYear({day}) - 1970) * 12 + toMonth({day})"
 
 
 def _times(spans: list[Days]) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from are answered from the lines: an answer is right before the rollups are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
@@ -16,7 +16,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from clickhouse.connection import Warehouse
-from clickhouse.cubes import MONTHS_PER_REFRESH
+from clickhouse.cubes import MONTHS_PER_REFRESH, build_of
 from clickhouse.days import DAY, Days, clipped, day_of, months_between, next_month, united
 from clickhouse.errors import WarehouseError
 from clickhouse.shards import SERVER, Shards
@@ -38,11 +38,11 @@ _UUID = """
     WHERE database = {database} AND name = 'accounting'
 """
 _BUILT = """
-    SELECT groupArray((made_by, spans, its_parts, scopes)) AS built FROM
-        (SELECT made_by, scopes, parts AS its_parts,
+    SELECT groupArray((made_by, spans, its_parts, made_scopes)) AS built FROM
+        (SELECT made_by, made_scopes, parts AS its_parts,
             groupArray((month, if(recent, split, month),
-                if(recent, addMonths(month, 1), split), build, scoped)) AS spans
-        FROM rollup_months FINAL GROUP BY made_by, scopes, parts)
+                if(recent, addMonths(month, 1), split), build)) AS spans
+        FROM rollup_months FINAL GROUP BY made_by, made_scopes, parts)
 """
 _MADE = "(rollups, derived, lines_view)"
 _LOOK = f"""
@@ -104,14 +104,17 @@ class Built:
 
 @dataclass(frozen=True)
 class Span:
-    """Days of a month that are made together, with the build of their rows for some scopes."""
+    """Days of a month that are made together: their build, and which refresh made each scope's."""
 
     start: date
     end: date
     build: int
     seen: Built
-    scoped: int = 0
-    scopes: frozenset[int] = frozenset()
+    scopes: Mapping[int, int] = field(default_factory=dict, hash=False)
+
+    def build_for(self, scope: int) -> int:
+        """Give the build of the rows of a scope that it has, 0 being everybody."""
+        return build_of(self.scopes[scope], self.start.replace(day=1)) if scope else self.build
 
     @property
     def refresh(self) -> int:
@@ -168,9 +171,8 @@ class Coverage:
         With a scope those that have its rows, none where one is missing.
         """
         spans = self.spans[month]
-        if not scope:
-            return [span.build for span in spans]
-        return [span.scoped for span in spans] if all(scope in s.scopes for s in spans) else []
+        has_all = not scope or all(scope in span.scopes for span in spans)
+        return [span.build_for(scope) for span in spans] if has_all else []
 
     def builds_between(self, start: date, end: date) -> tuple[int, ...] | None:
         """List the builds of the months of a period, None where there are lines that none knows."""
@@ -336,9 +338,10 @@ def _coverage(
         if made_by != origin:
             continue
         seen = Built(its_parts)
-        for month, start, end, build, scoped in its_spans:
+        its_scopes = dict(scopes)
+        for month, start, end, build in its_spans:
             if start < end:
-                span = Span(start, end, build, seen, scoped, frozenset(scopes))
+                span = Span(start, end, build, seen, its_scopes)
                 spans.setdefault(month, []).append(span)
     whole = {month: in_order for month, its in spans.items() if (in_order := _whole(month, its))}
     return Coverage(origin, derived, lines_view, tuple(map(_part, parts)), whole)

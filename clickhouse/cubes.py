@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 from functools import reduce
 
 from clickhouse.measures import (
@@ -68,6 +69,16 @@ ARRAY_TYPES = {"value": "Array(Float32)", "weight": "Array(UInt32)"}
 PEOPLE_KEYS = ("owner", "group", "project")  # that scopes are made of
 # What hardly shrinks, so that LZ4 would be time lost.
 PLAIN = frozenset({"cpu", "ru_utime", "ru_stime", "mem", "io"})
+
+
+def build_of(refresh: int, month: date) -> int:
+    """Give the build of a month that a refresh made."""
+    return refresh * MONTHS_PER_REFRESH + (month.year - 1970) * 12 + month.month
+
+
+def build_sql(refresh: int, day: str) -> str:
+    """Write the build of the month in which a day is."""
+    return f"{refresh * MONTHS_PER_REFRESH} + (toYear({day}) - 1970) * 12 + toMonth({day})"
 
 
 @dataclass(frozen=True)

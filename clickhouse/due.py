@@ -42,12 +42,15 @@ def _to_make(coverage: Coverage, month: date) -> list[Days]:
     return [(month, split), (split, end)] if month < split < end else [(month, end)]
 
 
-def by_year(warehouse: Warehouse, spans: Sequence[Days]) -> Iterator[list[Days]]:
+def by_year(
+    warehouse: Warehouse, spans: Sequence[Days], users: Sequence[str] = ()
+) -> Iterator[list[Days]]:
     """Group spans of months by year, the latest first: what is looked at most is there first.
 
-    Years of which few lines are to be made are one group with those before them.
+    Years of which few lines are to be made, of all or of some users alone, are one group with those
+    before them.
     """
-    lines = _lines_by_year(warehouse) if spans else {}
+    lines = (_users_lines(warehouse, users) if users else _lines(warehouse)) if spans else {}
     unit: list[Days] = []
     taken = 0.0
     for year, found in groupby(sorted(spans, reverse=True), key=lambda span: span[0].year):
@@ -87,9 +90,20 @@ def apart(unit: Iterable[Days]) -> list[list[Days]]:
     return found
 
 
-def _lines_by_year(warehouse: Warehouse) -> dict[int, int]:
+def _lines(warehouse: Warehouse) -> dict[int, int]:
+    """Count the lines by year."""
     found = warehouse.rows(
         "SELECT toInt32(partition), sum(rows) FROM system.parts"
         " WHERE database = currentDatabase() AND table = 'accounting' AND active GROUP BY partition"
+    )
+    return {int(year): int(rows) for year, rows in found}
+
+
+def _users_lines(warehouse: Warehouse, users: Sequence[str]) -> dict[int, int]:
+    """Count the lines of some users by year, those twice that have just been made again."""
+    found = warehouse.rows(
+        "SELECT toInt32(toYear(day)) AS year, sum(line_count) FROM user_months"
+        " WHERE scope = 0 AND owner IN {users:Array(String)} GROUP BY year",
+        {"users": [*users]},
     )
     return {int(year): int(rows) for year, rows in found}

@@ -12,24 +12,20 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
-from clickhouse import askers, builds, due
+from clickhouse import builds, due
 from clickhouse.attempts import doubting_attempts
 from clickhouse.builds import OF_BUILDS
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import Coverage, Known, Span, look
-from clickhouse.cubes import (
-    NEAR,
-    STORED,
-)
+from clickhouse.cubes import NEAR, STORED, build_of
 from clickhouse.days import Days, next_month
-from clickhouse.errors import ConfigError, WarehouseError
+from clickhouse.errors import WarehouseError
 from clickhouse.hosts import on_each, opened
-from clickhouse.seen import of_scope
+from clickhouse.scopes import Scopes, wanted
 from clickhouse.shards import Shards
 from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed
 
@@ -39,16 +35,8 @@ REFRESH_SECONDS = 5.0  # between two refreshes of the daemon while lines keep co
 MOST_SECONDS = 60.0  # and at most, though the last one made all months
 AGAIN_SECONDS = 600.0  # between two while none come: somebody may have asked
 
-_COLUMNS = "month, recent, split, build, made_by, parts, scoped, scopes"  # of `rollup_months`
+_COLUMNS = "month, recent, split, build, made_by, parts, made_scopes"  # of `rollup_months`
 _one_at_a_time = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The scopes that rows are made for: of each number the condition, whose values are bound."""
-
-    conditions: Mapping[int, str]
-    parameters: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -64,10 +52,10 @@ def refresh(warehouse: Warehouse, stopped: Callable[[], bool] = lambda: False) -
 
     On a cluster each server makes those of what it holds, and one that is down is left out.
     """
-    wanted = _wanted(warehouse)
+    scopes = wanted(warehouse)
     if warehouse.shards:
-        return _refresh_each(warehouse, warehouse.shards, wanted, stopped)
-    return _refresh(warehouse, wanted, stopped)
+        return _refresh_each(warehouse, warehouse.shards, scopes, stopped)
+    return _refresh(warehouse, scopes, stopped)
 
 
 def pause(seconds: float) -> float:
@@ -75,24 +63,7 @@ def pause(seconds: float) -> float:
     return min(REFRESH_SECONDS * max(1.0, 2 * seconds), MOST_SECONDS)
 
 
-def _wanted(warehouse: Warehouse) -> Wanted:
-    """Give what people see who have a role by the settings, as these are now, or who have asked."""
-    settings = warehouse.settings
-    try:
-        access = settings.reread().access if settings.file else settings.access
-    except ConfigError as error:
-        log.error("%s; the roles stay as they were", error)
-        access = settings.access
-    conditions: dict[int, str] = {}
-    parameters: dict[str, Any] = {}
-    for scope in (*access.scopes(), *askers.scopes(warehouse)) if access else ():
-        seen = of_scope(warehouse, scope, parameters)
-        if seen.number:
-            [conditions[seen.number]] = seen.conditions
-    return Wanted(conditions, parameters)
-
-
-def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) -> Refresh:
+def _refresh(warehouse: Warehouse, scopes: Scopes, stopped: Callable[[], bool]) -> Refresh:
     began = time.monotonic()
     with _one_at_a_time:
         _create_tables(warehouse)
@@ -111,7 +82,7 @@ def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) 
             built += len({first.replace(day=1) for first, _ in unit})
         if built:
             _know_parts(warehouse)
-        _refresh_scopes(warehouse, wanted, stopped)
+        _refresh_scopes(warehouse, scopes, stopped)
     done = Refresh(built, time.monotonic() - began)
     if built:
         log.info("%d months of rollups in %.1f s", done.months, done.seconds)
@@ -119,13 +90,13 @@ def _refresh(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) 
 
 
 def _refresh_each(
-    warehouse: Warehouse, shards: Shards, wanted: Wanted, stopped: Callable[[], bool]
+    warehouse: Warehouse, shards: Shards, scopes: Scopes, stopped: Callable[[], bool]
 ) -> Refresh:
     done: list[Refresh] = []
 
     def one(address: str) -> None:
         with opened(warehouse, address, shards.database) as own:
-            done.append(_refresh(own, wanted, stopped))
+            done.append(_refresh(own, scopes, stopped))
 
     on_each(warehouse, shards, one, "the refresh of its rollups")
     return Refresh(sum(each.months for each in done), sum(each.seconds for each in done))
@@ -219,7 +190,7 @@ def _let_know(warehouse: Warehouse, spans: Sequence[Span], parts: Sequence[Known
     if spans:
         warehouse.command(
             f"INSERT INTO rollup_months ({_COLUMNS}) SELECT month, recent, split, build, made_by,"
-            f" {[*parts]}, scoped, scopes FROM rollup_months FINAL WHERE {OF_BUILDS}",
+            f" {[*parts]}, made_scopes FROM rollup_months FINAL WHERE {OF_BUILDS}",
             parameters={"builds": [span.build for span in spans]},
         )
 
@@ -227,39 +198,55 @@ def _let_know(warehouse: Warehouse, spans: Sequence[Span], parts: Sequence[Known
 def _named(number: int, start: date, end: date) -> Iterator[tuple[date, int, date, int]]:
     """Write the month of some days, whether they are the recent ones, the split, and the build."""
     month = start.replace(day=1)
-    build = builds.build_of(number, month)
+    build = build_of(number, month)
     if start == month:
         yield month, 0, end, build
     if end == next_month(month):  # none, where all are one
         yield month, 1, end if start == month else start, build
 
 
-def _refresh_scopes(warehouse: Warehouse, wanted: Wanted, stopped: Callable[[], bool]) -> None:
-    """Make the rows of scopes for the months that lack some."""
-    coverage = look(warehouse) if wanted.conditions else Coverage()
-    lacking = [
-        month
-        for month in coverage.months()
-        if coverage.is_built(month)
-        and not all(coverage.builds_of(month, scope) for scope in wanted.conditions)
-    ]
-    found = {
-        (span.start, span.end): span.build for month in lacking for span in coverage.spans[month]
-    }
-    for unit in due.by_year(warehouse, [*found]):
-        for spans in due.apart(unit):
-            if stopped():
-                return
-            _build_scopes(warehouse, [found[span] for span in spans], wanted)
+def _refresh_scopes(warehouse: Warehouse, scopes: Scopes, stopped: Callable[[], bool]) -> None:
+    """Make the rows of scopes for the days that lack some: of those alone that are missing."""
+    lacking = _lacking(look(warehouse), scopes.numbers) if scopes.numbers else {}
+    for missing, spans in lacking.items():
+        its = scopes.only(missing)
+        users = () if its.conditions else (*its.users.values(),)
+        found = {(span.start, span.end): span.build for span in spans}
+        for days in due.apart(sorted(found)):
+            number = builds.refresh_number()
+            for unit in due.by_year(warehouse, days, users):
+                if stopped():
+                    return
+                its_builds = [found[each] for each in unit]
+                builds.make_scoped(warehouse, number, its_builds, its)
+                _name_scopes(warehouse, number, its_builds, missing, scopes.numbers)
 
 
-def _build_scopes(warehouse: Warehouse, its_builds: list[int], wanted: Wanted) -> None:
-    """Make the rows of scopes for some months out of their builds, and then name them."""
-    number = builds.make_scoped(warehouse, its_builds, wanted.conditions, wanted.parameters)
-    own_build = builds.build_sql(number, "month")
+def _lacking(coverage: Coverage, numbers: frozenset[int]) -> dict[frozenset[int], list[Span]]:
+    """List the days that are made, by the scopes that they lack."""
+    found: dict[frozenset[int], list[Span]] = {}
+    for span in (each for month in coverage.months() for each in coverage.spans.get(month, ())):
+        if missing := numbers.difference(span.scopes):
+            found.setdefault(missing, []).append(span)
+    return found
+
+
+def _name_scopes(
+    warehouse: Warehouse,
+    number: int,
+    its_builds: list[int],
+    made: Collection[int],
+    wanted: Collection[int],
+) -> None:
+    """Remember which refresh made the rows of some scopes, and of others what is still wanted."""
+    kept = "arrayFilter(each -> has({kept:Array(UInt64)}, each.1), made_scopes)"
+    more = f"arrayMap(scope -> (scope, toUInt64({number})), {{made:Array(UInt64)}})"
     warehouse.command(
-        f"INSERT INTO rollup_months ({_COLUMNS})"
-        f" SELECT month, recent, split, build, made_by, parts, {own_build},"
-        f" {{scopes:Array(UInt64)}} FROM rollup_months FINAL WHERE {OF_BUILDS}",
-        parameters={"scopes": [*wanted.conditions], "builds": its_builds},
+        f"INSERT INTO rollup_months ({_COLUMNS}) SELECT month, recent, split, build, made_by,"
+        f" parts, arrayConcat({kept}, {more}) FROM rollup_months FINAL WHERE {OF_BUILDS}",
+        parameters={
+            "kept": sorted({*wanted} - {*made}),
+            "made": sorted(made),
+            "builds": its_builds,
+        },
     )

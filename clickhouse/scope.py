@@ -53,7 +53,7 @@ class Scope:
     @property
     def is_of_one(self) -> bool:
         """Tell whether it names one user and nothing else."""
-        return [len(names) for _, names in self._kinds()] == [1, 0, 0, 0]
+        return [len(names) for _, names in self._kinds()] == [1, 0, 0, 0] and self.users != ("",)
 
     def _kinds(self) -> Iterable[tuple[str, tuple[str, ...]]]:
         names = (self.users, self.groups, self.metagroups, self.projects)

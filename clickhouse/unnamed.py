@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 
 from clickhouse.connection import Warehouse
-from clickhouse.cubes import MONTHS_PER_REFRESH, OF_REFRESH, STORED, TABLES
+from clickhouse.cubes import OF_REFRESH, STORED, TABLES
 
 KEPT_SECONDS = 900  # within which a refresh has named what it made
 # What no month names any more is kept as long as a question may still be about to read it: this
@@ -38,7 +38,7 @@ def drop_unnamed(
     """Drop the rows of builds that no month names, once no question can be reading them."""
     now = time.time_ns() // 1000
     settled, kept = now - int(settled_seconds * 1e6), now - int(kept_seconds * 1e6)
-    numbers = f"intDiv(arrayJoin([build, scoped]), {MONTHS_PER_REFRESH})"
+    numbers = f"arrayJoin(arrayPushBack(made_scopes.2, {OF_REFRESH}))"
     [(found,)] = warehouse.rows(f"SELECT groupUniqArray({numbers}) FROM rollup_months FINAL")
     named = {0, *map(int, found)}
     seen = _seen.setdefault(warehouse.settings.database, _Seen(now))

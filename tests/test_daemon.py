@@ -420,7 +420,7 @@ def test_a_new_role_has_its_rollups_though_nothing_is_loaded(
     config.write_text(common)
     (site / "accounting").write_bytes(lines(1))
     settings = load_settings(config)
-    scopes = "SELECT DISTINCT length(scopes) FROM rollup_months FINAL"
+    scopes = "SELECT DISTINCT length(made_scopes) FROM rollup_months FINAL"
     with warehouse(database_url):
         pass
     with Warehouse(settings) as db, running(settings, db if db.embedded else None):

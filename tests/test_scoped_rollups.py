@@ -60,7 +60,7 @@ def tables(db: Warehouse, question: Question) -> tuple[str, ...]:
 
 
 def numbers(db: Warehouse) -> set[int]:
-    return {*column(db, "SELECT arrayJoin(scopes) FROM rollup_months FINAL")}
+    return {*column(db, "SELECT arrayJoin(made_scopes.1) FROM rollup_months FINAL")}
 
 
 @pytest.fixture
@@ -252,7 +252,8 @@ def test_a_refresh_that_ends_half_way_changes_no_answer(
     assert tables(db, replace(BY_QUEUE, scope=scope_of("ann")))[0] == "queue_months"
     check_all(db, 5)
     unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
-    named = "SELECT intDiv(arrayJoin([build, scoped]), 2500) FROM rollup_months FINAL"
+    refreshes = "arrayJoin(arrayPushBack(made_scopes.2, intDiv(build, 2500)))"
+    named = f"SELECT {refreshes} FROM rollup_months FINAL"
     for name in SCOPED:
         left = f"SELECT count() FROM {name} WHERE intDiv(build, 2500) NOT IN ({named})"
         assert one(db, left) == 0
@@ -343,26 +344,54 @@ def test_who_has_a_role_by_the_token_has_rollups_once_he_has_asked(noted: Wareho
     assert by_token == Scope(users=("gil",), groups=("chem",))
     theirs = replace(BY_QUEUE, scope=by_token)
     of_metagroup = replace(theirs, scope=Scope(users=("gil",), metagroups=("lab", "since")))
+    alone = replace(theirs, scope=Scope(users=("bob",)))
+    of_nobody = replace(theirs, scope=Scope(users=("",)))
     before = numbers(noted)
-    for each in (theirs, of_metagroup, replace(theirs, scope=Scope(users=("gil",)))):
+    check(noted, of_nobody)
+    for each in (theirs, of_metagroup, alone):
         check(noted, each)
         assert not {*tables(noted, each)} & {*SCOPED}
-    of_those = {of_scope(noted, each.scope, {}).number for each in (theirs, of_metagroup)}
+    of_those = {of_scope(noted, each.scope, {}).number for each in (theirs, of_metagroup, alone)}
     assert {of_scope(noted, scope, {}).number for scope in asked_within(noted)} >= of_those
     rollups.refresh(noted)
     assert numbers(noted) == before | of_those
-    for each in (theirs, of_metagroup):
+    for each in (theirs, of_metagroup, alone):
         assert tables(noted, each) == ("queue_months", "qname_value_months")
         check(noted, each)
+    check(noted, of_nobody)
     check_all(noted)
+
+
+def test_who_comes_adds_rows_and_others_keep_theirs(noted: Warehouse) -> None:
+    """One user after the other: each refresh makes rows of the new one alone."""
+    made = "SELECT DISTINCT arrayJoin(made_scopes) FROM rollup_months FINAL"
+    before = {*column(noted, made)}
+    for name in ("bob", "o'neil", "é🦆", "nobody"):
+        own = Question(("jobs", "core_hours", "wait_p90"), ("queue",), scope=Scope(users=(name,)))
+        by_node = replace(own, metrics=("jobs",), dimensions=("node",))
+        check(noted, own)
+        asked_within(noted)
+        rollups.refresh(noted)
+        after = {*column(noted, made)}
+        assert before < after
+        number = of_scope(noted, own.scope, {}).number
+        assert {scope for scope, _ in after - before} == {number}
+        assert {*tables(noted, own), *tables(noted, by_node)} <= {*SCOPED}
+        check(noted, own)
+        check(noted, by_node)
+        before = after
+    check_all(noted, 5)
 
 
 def test_the_last_who_asked_are_kept(noted: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(askers, "MOST", 2)
+    monkeypatch.setattr(askers, "MOST_USERS", 1)
     scopes = [Scope(users=("gil", name)) for name in ("a", "b", "c")]
-    for scope in (*scopes, scopes[1], Scope(public=True), Scope(users=("one",))):
+    single = [Scope(users=(name,)) for name in ("a", "b")]
+    none = (Scope(public=True), Scope(), Scope(users=("",)))
+    for scope in (*scopes, *single, scopes[1], *none):
         ask(noted, Question(("jobs",), scope=scope))
-    assert asked_within(noted) == [scopes[1], scopes[2]]
+    assert asked_within(noted) == [scopes[1], scopes[2], single[1]]
 
 
 WRITTEN = [

@@ -138,6 +138,7 @@ class Coverage:
     spans: dict[date, list[Span]] = field(default_factory=dict)  # of the first day of a month
     doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
     servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
+    memo: dict[Any, Any] = field(default_factory=dict)  # what questions have found out from it
     _stale: dict[date, list[Days]] = field(default_factory=dict)
     _between: dict[Days, tuple[int, ...] | None] = field(default_factory=dict)
 
@@ -210,7 +211,8 @@ class Coverage:
 
     def doubting(self, spans: Iterable[Days]) -> Coverage:
         """Take these days for stale too."""
-        return replace(self, doubtful=(*self.doubtful, *spans), _stale={}, _between={})
+        doubtful = (*self.doubtful, *spans)
+        return replace(self, doubtful=doubtful, memo={}, _stale={}, _between={})
 
     def _find_stale(self, month: date) -> list[Days]:
         found = [(first - DAY, end + DAY) for first, end in self._unseen(month)]

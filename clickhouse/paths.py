@@ -28,6 +28,7 @@ from clickhouse.rowset import (
 from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 
 BUILDS = "Array(UInt64)"
+MOST_PERIODS = 500  # of which it is remembered what rollups cover, as long as these do not change
 
 
 @dataclass
@@ -161,7 +162,24 @@ def from_lines(warehouse: Warehouse, need: Need) -> Path:
 
 
 def _cells(coverage: Coverage, sources: Sequence[Source]) -> tuple[list[Cells], list[Days]]:
-    """Say what the first rollup covers that has them, and which days are left to the lines."""
+    """Say what the first rollup covers that has them, and which days are left to the lines.
+
+    To go through ten years of months takes as long as to plan a small query, so it is remembered.
+    """
+    need = sources[-1].need
+    having = (
+        (each.need.seen.number, each.whole is not None, each.days is not None) for each in sources
+    )
+    asked = (need.start, need.end, *having)
+    if asked not in coverage.memo:
+        if len(coverage.memo) == MOST_PERIODS:
+            coverage.memo.clear()
+        coverage.memo[asked] = _find_cells(coverage, sources)
+    found: tuple[list[Cells], list[Days]] = coverage.memo[asked]
+    return found
+
+
+def _find_cells(coverage: Coverage, sources: Sequence[Source]) -> tuple[list[Cells], list[Days]]:
     cells: list[Cells] = [Cells() for _ in sources]
     lines: list[Days] = []
     need = sources[-1].need

@@ -14,7 +14,7 @@ from typing import Any
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import QuestionError, WarehouseMisconfigured
-from clickhouse.scope import KINDS, NUMBER, Scope, key_of
+from clickhouse.scope import ALONE, KINDS, NUMBER, Scope, key_of
 from clickhouse.shards import SUFFIX
 
 # Of those last asked within: each takes rows in every month, few where it is of one user alone.
@@ -48,21 +48,24 @@ def scopes(warehouse: Warehouse) -> list[Scope]:
                 _remembered.get((warehouse.settings.database, one), {}) for one in (False, True)
             )
             return [scope for found in kinds for scope in reversed(found)]
-    of_one = f"JSONLength(log_comment, '{key_of('user')}') = 1 AND JSONLength(log_comment) = 3"
+    its = (
+        f"if(JSONHas(log_comment, '{ALONE}'), JSONExtractRaw(log_comment, '{ALONE}'), log_comment)"
+    )
+    lengths = ", ".join(f"JSONLength(named, '{key_of(kind)}')" for kind in KINDS)
     own = f"[currentDatabase(), currentDatabase() || '{SUFFIX}']"
     try:
         found = warehouse.rows(
-            "SELECT log_comment FROM system.query_log WHERE event_date >= yesterday()"
+            f"SELECT {its} AS named FROM system.query_log WHERE event_date >= yesterday()"
             f" AND type = 'QueryFinish' AND hasAny(databases, {own})"
-            f" AND JSONHas(log_comment, '{NUMBER}')"
-            " GROUP BY log_comment HAVING JSONLength(log_comment) > 2"
-            " ORDER BY max(event_time_microseconds) DESC"
-            f" LIMIT {max(MOST, MOST_USERS)} BY {of_one}"
+            f" AND JSONHas(log_comment, '{NUMBER}') AND arraySum([{lengths}] AS lengths) > 0"
+            " GROUP BY named, lengths ORDER BY max(event_time_microseconds) DESC"
+            f" LIMIT {2 * max(MOST, MOST_USERS)} BY lengths = [1, 0, 0, 0]"
         )
     except WarehouseMisconfigured as error:  # a server that keeps no log, or shows it to others
         log.debug("who asks is not known: %s", error)
         return []
-    named = [scope for (said,) in found if (scope := _scope(said)) and scope.by_dimension()]
+    # of rows of its own a query says it in other words, so each may be there twice
+    named = dict.fromkeys(scope for (said,) in found if (scope := _scope(said)))
     return [
         *[scope for scope in named if not scope.is_of_one][:MOST],
         *[scope for scope in named if scope.is_of_one][:MOST_USERS],

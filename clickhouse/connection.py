@@ -281,6 +281,7 @@ class Warehouse:
             "username": unquote(url.username or "default"),
             "password": self.settings.password(),
             "autogenerate_session_id": False,
+            "form_encode_query_params": True,  # an address is made byte by byte, a body is not
             **(self._tls() if url.scheme == "https" else {}),
             "connect_timeout": 10,
             "send_receive_timeout": self.settings.query_seconds + 30,

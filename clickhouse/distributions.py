@@ -21,6 +21,7 @@ from clickhouse.dimensions import DIMENSIONS
 from clickhouse.errors import QuestionError
 from clickhouse.measures import values_of
 from clickhouse.metrics import GIB, KIB_PER_GIB
+from clickhouse.paths import Path
 from clickhouse.public import PEOPLE, is_public, without_few
 from clickhouse.query import ask, grouped_sql, leaves_enough_out
 from clickhouse.question import Filter, Period, Question, known
@@ -139,12 +140,12 @@ def distribution(warehouse: Warehouse, asked: Asked) -> pa.Table:
 
 def tables(warehouse: Warehouse, asked: Histogram | Bands) -> tuple[str, ...]:
     """Name the tables that would answer."""
-    return _written(warehouse, asked)[2]
+    return _written(warehouse, asked)[2].tables
 
 
 def _histogram(warehouse: Warehouse, asked: Histogram) -> pa.Table:
-    sql, parameters, _ = _written(warehouse, asked)
-    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope))
+    sql, parameters, path = _written(warehouse, asked)
+    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope, path.alone))
     return _filled(_seen(warehouse, found, asked, [*asked.by, "low"], ["jobs"]), asked)
 
 
@@ -188,9 +189,9 @@ def _filled(found: pa.Table, asked: Histogram) -> pa.Table:
 
 
 def _bands(warehouse: Warehouse, asked: Bands) -> pa.Table:
-    sql, parameters, _ = _written(warehouse, asked)
+    sql, parameters, path = _written(warehouse, asked)
     levels = [f"p{level}" for level in asked.levels]
-    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope))
+    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope, path.alone))
     return _seen(warehouse, found, asked, [asked.step, *asked.by], [*levels, "jobs"])
 
 
@@ -217,10 +218,8 @@ def _heatmap(warehouse: Warehouse, asked: Heatmap) -> pa.Table:
     return ask(warehouse, replace(pairs, scope=asked.scope))
 
 
-def _written(
-    warehouse: Warehouse, asked: Histogram | Bands
-) -> tuple[str, dict[str, Any], tuple[str, ...]]:
-    """Write the SQL, the values of its parameters and the tables that it reads."""
+def _written(warehouse: Warehouse, asked: Histogram | Bands) -> tuple[str, dict[str, Any], Path]:
+    """Write the SQL, the values of its parameters, and where its rows are from."""
     _check(asked)
     chosen = QUANTITIES[asked.quantity]
     value, jobs, has_one = chosen.value, f"sum({chosen.weight})", f"{chosen.weight} > 0"

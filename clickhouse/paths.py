@@ -74,6 +74,12 @@ class Part:
         return self.sources[-1].need
 
     @property
+    def is_of_scope_alone(self) -> bool:
+        """Tell whether all its rows are those that rollups have for its scope alone."""
+        [*_, rest] = self.cells
+        return len(self.cells) > 1 and not (self.lines or rest.months or rest.days)
+
+    @property
     def has_arrays_alone(self) -> bool:
         """Tell whether all its rows are of months, of which a rollup has the values in arrays."""
         return any(each.months for each in self.cells) and not (
@@ -85,7 +91,8 @@ class Part:
 class Path:
     """Rows as SQL, the values of its parameters, and the names of the tables that it reads.
 
-    On a cluster each shard selects its own: to be read through `rows`.
+    On a cluster each shard selects its own: to be read through `rows`. All are of the scope `alone`
+    where rollups have its rows, under this number.
     """
 
     sql: str
@@ -93,6 +100,7 @@ class Path:
     tables: tuple[str, ...]
     shards: Shards | None = None
     in_arrays: bool = False
+    alone: int = 0
 
     def figures(self, sql: str) -> str:
         """Write what is made of the rows, some of which may have all their values in arrays."""
@@ -219,7 +227,8 @@ def _union(
         found += _rows_of(warehouse, coverage, part, columns, absent, in_arrays, parameters)
     tables = dict.fromkeys(table for table, _ in found)
     union = " UNION ALL ".join(sql for _, sql in found)
-    return Path(union, parameters, tuple(tables), warehouse.shards, in_arrays)
+    alone = need.seen.number * all(part.is_of_scope_alone for part in covered)
+    return Path(union, parameters, tuple(tables), warehouse.shards, in_arrays, alone)
 
 
 def _rows_of(

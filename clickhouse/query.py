@@ -120,8 +120,8 @@ def leaves_enough_out(warehouse: Warehouse, question: Question) -> bool:
 
 
 def _asked(warehouse: Warehouse, question: Question) -> pa.Table:
-    sql, parameters, _ = to_sql(warehouse, question)
-    found = warehouse.arrow(sql, parameters, for_whom(warehouse, question.scope))
+    sql, parameters, path = to_sql(warehouse, question)
+    found = warehouse.arrow(sql, parameters, for_whom(warehouse, question.scope, path.alone))
     return found.rename_columns(_columns(question))
 
 
@@ -157,7 +157,8 @@ def explain(warehouse: Warehouse, question: Question) -> Explained:
     """Answer a question only to say how."""
     began = time.monotonic()
     sql, parameters, path = to_sql(warehouse, question)
-    answered = warehouse.text(sql, "JSONCompact", parameters, for_whom(warehouse, question.scope))
+    whom = for_whom(warehouse, question.scope, path.alone)
+    answered = warehouse.text(sql, "JSONCompact", parameters, whom)
     found = json.loads(answered)["statistics"]
     seconds = time.monotonic() - began
     return Explained(path.tables, found["rows_read"], found["bytes_read"], seconds, sql)
@@ -192,7 +193,8 @@ def values(
         " AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
-    found = warehouse.rows(sql, parameters | path.parameters, for_whom(warehouse, scope))
+    whom = for_whom(warehouse, scope, path.alone)
+    found = warehouse.rows(sql, parameters | path.parameters, whom)
     return [str(row[0]) for row in found]
 
 
@@ -225,7 +227,7 @@ def grouped_sql(
     conditions: Sequence[str],
     key: str = "",
     bound: Mapping[str, Any] | None = None,
-) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+) -> tuple[str, dict[str, Any], Path]:
     """Write SQL that splits a question's rows by its dimensions, and a key more, into figures.
 
     They, the conditions on rows and the key are SQL, not names; `bound` has values for them.
@@ -246,7 +248,7 @@ def grouped_sql(
     )
     if keys:
         sql += f" GROUP BY {', '.join(keys)} ORDER BY {order}"
-    return path.figures(sql) + _settings(question, path), parameters | path.parameters, path.tables
+    return path.figures(sql) + _settings(question, path), parameters | path.parameters, path
 
 
 def _need(

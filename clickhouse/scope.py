@@ -17,6 +17,7 @@ FEWEST_PEOPLE = 5  # that a figure for the public must stand on
 # What a query says that is for nobody in particular.
 EVERYTHING = '{"pychart_scope":"all"}'
 NUMBER = "pychart_number"  # of the rollups that are made for a scope, beside its names
+ALONE = "pychart_named"  # has the names where rows of that number are all that is asked for
 KINDS = ("user", "group", "metagroup", "project")  # of names in a scope, in its order
 # Dimensions whose values name people, or tell whose jobs they are.
 PERSONAL = frozenset(
@@ -86,18 +87,20 @@ def refuse_personal(scope: Scope | None, dimensions: Iterable[str]) -> None:
             refuse_public(scope, name)
 
 
-def settings_of(scope: Scope | None, number: int = 0) -> dict[str, str]:
+def settings_of(scope: Scope | None, number: int = 0, *, alone: bool = False) -> dict[str, str]:
     """Say to a server's row policies for whom a query is: without a scope as its connection says.
 
-    `number` is that of the rollups that are made for the scope. Totals for the public are made of
-    everybody's rows.
+    `number` is that of the rollups that are made for the scope. Of nothing but their rows, `alone`,
+    no policy has to compare names, which are then said for the log only. Totals for the public are
+    made of everybody's rows.
     """
     if scope is None or scope.public:
         return {}
     named: dict[str, Any] = {key_of(kind): names for kind, names in scope.by_dimension().items()}
+    said: dict[str, Any] = {"pychart_scope": "names"} | ({ALONE: named} if alone else named)
     if number:
-        named[NUMBER] = number
-    return {"log_comment": json.dumps({"pychart_scope": "names"} | named, ensure_ascii=False)}
+        said[NUMBER] = number
+    return {"log_comment": json.dumps(said, ensure_ascii=False)}
 
 
 def key_of(kind: str) -> str:

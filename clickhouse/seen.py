@@ -93,10 +93,11 @@ def _with_members(warehouse: Warehouse, scope: Scope) -> tuple[Scope, Members]:
     ), apart
 
 
-def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
+def for_whom(warehouse: Warehouse, scope: Scope | None, alone: int = 0) -> dict[str, str]:
     """Say to a server's row policies for whom a query is, of metagroups by their members.
 
-    Only those who are so for a time, or on some clusters, are left to the policy to tell. The
+    Only those who are so for a time, or on some clusters, are left to the policy to tell. `alone`
+    is the number of the rows that rollups have for the scope, where it reads nothing else. The
     embedded engine has no policies: there it is noted that somebody asks.
     """
     if scope is None:
@@ -105,7 +106,8 @@ def for_whom(warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
         askers.remember(warehouse, scope)
         return {}
     named, apart = _with_members(warehouse, scope)
-    return settings_of(named, _number(named, apart))
+    number = _number(named, apart)
+    return settings_of(named, number, alone=number == alone > 0)
 
 
 def _of_members(span: Span, names: list[str], parameters: dict[str, Any]) -> str:

@@ -182,6 +182,7 @@ def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None
     load_bytes(db, tmp_path / "more", b"\n".join(made) + b"\n")
     assert {"queue": "new.q", "jobs": 3} in ask(db, asked).to_pylist()
     assert "lines" in tables(db, asked)
+    assert to_sql(db, asked)[2].alone == 0
     check_all(db)
     load_bytes(db, tmp_path / "late", accounting(3, 60))
     check_all(db)
@@ -276,6 +277,14 @@ def test_a_server_shows_them_to_those_alone_whose_they_are(db: Warehouse) -> Non
         own = of_scope(db, scope_of(login), {}).number
         shown = column_as(db, f"SELECT DISTINCT scope FROM queue_months WHERE {condition}", said)
         assert shown == [own] and own > 0, login
+        # what asks for nothing else says so, and is shown nothing else
+        alone = settings_of(scope_of(login), own, alone=True)["log_comment"]
+        for table, condition_of_table in policies.conditions(db).items():
+            scoped = "scope" if table in SCOPED else "0"
+            sql = f"SELECT DISTINCT {scoped} FROM {table} WHERE {condition_of_table}"
+            shown = column_as(db, sql, alone)
+            assert shown in ([own], []), (login, table)
+            assert table not in ("queue_months", "user_months") or shown, (login, table)
     for comment in ("", "{}", '{"pychart_number":0}', '{"pychart_number":"x"}'):
         assert column_as(db, f"SELECT scope FROM queue_months WHERE {condition}", comment) == []
 
@@ -376,9 +385,12 @@ def test_who_comes_adds_rows_and_others_keep_theirs(noted: Warehouse) -> None:
         assert before < after
         number = of_scope(noted, own.scope, {}).number
         assert {scope for scope, _ in after - before} == {number}
-        assert {*tables(noted, own), *tables(noted, by_node)} <= {*SCOPED}
-        check(noted, own)
-        check(noted, by_node)
+        for question in (own, by_node):
+            path = to_sql(noted, question)[2]
+            assert {*path.tables} <= {*SCOPED}
+            assert path.alone == number
+            check(noted, question)
+        assert asked_within(noted).count(own.scope) == 1
         before = after
     check_all(noted, 5)
 
@@ -400,6 +412,8 @@ WRITTEN = [
     '{"pychart_number": 5, "pychart_users": [1, 2], "pychart_groups": ["x"]}',
     '{"pychart_number": 5, "pychart_users": ["a\\u0000", "b"]}',
     '{"pychart_number": 5, "pychart_groups": ["\\ud800"]}',
+    '{"pychart_number": 5, "pychart_named": {"pychart_users": [7]}}',
+    '{"pychart_number": 5, "pychart_named": "pychart_users"}',
     '["pychart_number"]',
     '"pychart_number"',
     "pychart_number",

@@ -17,6 +17,7 @@ from clickhouse.dimensions import span_sql
 from clickhouse.requests import LAMBDAS, amount_sql
 from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings
 
+WILD = frozenset("*?")  # in a pattern: any characters, any one
 WORD_BITS = 64
 Guard = tuple[tuple[str, ...], date, date]  # clusters, since, until
 
@@ -138,21 +139,12 @@ def academic_year_sql(settings: Settings) -> str:
 
 def pe_class_sql(settings: Settings) -> str:
     """Write the class of a parallel environment as the clusters' settings state it, '' if none."""
-    cases = [
-        f"cluster = {literal(name)} AND match(granted_pe, {literal(_regex([pattern]))}),"
-        f" {literal(kind)}"
-        for name, cluster in sorted(settings.clusters.items())
-        for pattern, kind in cluster.pe_classes.items()
-    ]
-    return f"multiIf({', '.join(cases)}, '')" if cases else "''"
-
-
-def _regex(patterns: Iterable[str], before: str = "") -> str:
-    parts = [
-        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
-        for pattern in patterns
-    ]
-    return f"(?s)^{before}(?:{'|'.join(parts)})$"
+    cases = {
+        name: f"{_names([*classes.values(), ''])}[1 + {_first_match('granted_pe', each)}]"
+        for name, cluster in settings.clusters.items()
+        if (classes := cluster.pe_classes) and (each := [(pattern,) for pattern in classes])
+    }
+    return _by_cluster(cases, "''")
 
 
 def largest_node_sql(settings: Settings) -> str:
@@ -178,23 +170,51 @@ def sub_cluster_sql(settings: Settings) -> str:
 def _named(sub_clusters: Mapping[str, SubClusterSettings]) -> str:
     hosts = _first_match("hostname", [each.hosts for each in sub_clusters.values()])
     queues = _first_match("qname", [each.queues for each in sub_clusters.values()])
-    names = _array(map(literal, [*sub_clusters, ""]))
-    return f"CAST({names}, 'Array(LowCardinality(String))')[1 + least({hosts}, {queues})]"
+    return f"{_names([*sub_clusters, ''])}[1 + least({hosts}, {queues})]"
+
+
+def _names(values: Iterable[str]) -> str:
+    return f"CAST({_array(map(literal, values))}, 'Array(LowCardinality(String))')"
 
 
 def _first_match(column: str, patterns: Sequence[tuple[str, ...]]) -> str:
     """Write the number of the first patterns that match, as many as there are if none does.
 
-    It is a chain of functions of one column, which the engine computes once for each name in a
-    dictionary, not for each line.
+    Each part is made of functions of one column, which the engine computes once for each name in a
+    dictionary, not for each line. Names, and what names begin with, are looked up; of the rest each
+    is a regular expression, which takes ten times as long.
     """
-    chosen = {number: each for number, each in enumerate(patterns) if each}
-    chain = f"concat('-', {column})"  # a name with - before it is no number yet
-    for number, each in chosen.items():
-        chain = f"replaceRegexpOne({chain}, {literal(_regex(each, '-'))}, '{number}')"
-    known = f"{_texts(map(str, chosen))}, {_array(chosen)}"
+    exact: dict[int, dict[str, int]] = {}  # by the bytes of a name that are compared, 0 being all
+    chain, chosen = f"concat('-', {column})", []  # a name with - before it is no number yet
+    for number, its in enumerate(patterns):
+        others = []
+        for pattern in its:
+            name = pattern.rstrip("*")
+            if WILD & {*name} or name == "":
+                others.append(pattern)
+            else:
+                compared = len(name.encode()) if name != pattern else 0
+                exact.setdefault(compared, {}).setdefault(name, number)
+        if others:
+            chain = f"replaceRegexpOne({chain}, {literal(_regex(others))}, '{number}')"
+            chosen.append(number)
     none = f"toUInt16({len(patterns)})"
-    return f"transform({chain}, {known}, {none})" if chosen else none
+    found = [
+        f"transform({f'substring({column}, 1, {compared})' if compared else column},"
+        f" {_texts(names)}, {_array(names.values())}, {none})"
+        for compared, names in exact.items()
+    ]
+    if chosen:
+        found.append(f"transform({chain}, {_texts(map(str, chosen))}, {_array(chosen)}, {none})")
+    return f"least({', '.join([*found, none])})"
+
+
+def _regex(patterns: Iterable[str]) -> str:
+    parts = [
+        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in pattern)
+        for pattern in patterns
+    ]
+    return f"(?s)^-(?:{'|'.join(parts)})$"
 
 
 def _entries(settings: Settings) -> Iterator[tuple[int, str, Member]]:

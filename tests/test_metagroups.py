@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError
@@ -17,7 +20,8 @@ from clickhouse.migrate import migrate, open_current
 from clickhouse.query import Filter, Question, ask, values
 from clickhouse.rollups import refresh
 from clickhouse.scope import Scope
-from clickhouse.settings import Settings, load_settings
+from clickhouse.settings import ClusterSettings, Settings, SubClusterSettings, load_settings
+from clickhouse.site import sub_cluster_sql
 from tests.helpers import CLUSTER, column, line, load_bytes, pychart, warehouse
 
 DAY = 86400
@@ -245,6 +249,35 @@ def test_sub_clusters_are_told_by_host_or_queue(database_url: str, tmp_path: Pat
         assert rows == {"it's big": 4, "gpu": 2, "rest of b": 1, "": 4}
         assert answer(db, "jobs", filters=(Filter("sub_cluster", ("gpu", "it's big")),)) == [(6,)]
         assert values(db, "sub_cluster") == ["it's big", "gpu", "rest of b"]
+
+
+NAMES = st.text("ab.é-0", max_size=4)
+
+
+@pytest.mark.parametrize("kind", ["String", "LowCardinality(String)"])
+def test_the_first_pattern_that_matches_tells(database_url: str, kind: str) -> None:
+    """Whatever they are, looked up or matched, in whatever order: as `fnmatch` would have it."""
+    with warehouse(database_url) as db:
+
+        @settings(max_examples=30, deadline=None, database=None, derandomize=True)
+        @given(
+            patterns=st.lists(st.text("ab.é0*?*", min_size=1, max_size=4), min_size=1, max_size=6),
+            names=st.lists(NAMES, min_size=1, max_size=20),
+        )
+        def compare(patterns: list[str], names: list[str]) -> None:
+            its = {f"{n}": SubClusterSettings(hosts=(each,)) for n, each in enumerate(patterns)}
+            site_settings = Settings(clusters={"c": ClusterSettings(sub_clusters=its)})
+            sql = sub_cluster_sql(site_settings)
+            host = f"CAST(arrayJoin({{names:Array(String)}}) AS {kind}) AS hostname"
+            rows = f"SELECT 'c' AS cluster, {host}, '' AS qname"
+            found = db.rows(f"SELECT {sql} FROM ({rows})", {"names": names})
+            expected = [
+                next((name for name, sub in its.items() if fnmatchcase(host, sub.hosts[0])), "")
+                for host in names
+            ]
+            assert [row[0] for row in found] == expected
+
+        compare()
 
 
 REFUSED = {

@@ -177,6 +177,8 @@ NAMES: dict[str, Measure] = {
     )
 }
 
+JOBS_OF_NAMES = frozenset(f"{name}_jobs" for name in COUNTED)
+
 # All that a row tells of lines.
 AMOUNTS = MEASURES | VALUES | NAMES
 

@@ -13,6 +13,7 @@ from clickhouse.measures import (
     KEYS,
     LINE_COLUMNS,
     MEASURES,
+    NAMES,
     QUANTITIES,
     START_COLUMNS,
 )
@@ -21,8 +22,9 @@ from clickhouse.seen import EVERYTHING, Seen
 from clickhouse.words import words
 
 COLUMNS = frozenset({"day", *KEYS, *AMOUNTS, *LINE_COLUMNS, *START_COLUMNS, *DERIVED})
-FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
 _OF_NODES = frozenset({"hostname", "counted_hostname"})
+MANY_MEASURES = 9  # from which on adding up rows with names takes longer than reading two rollups
+FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 6)
 
 
 @dataclass(frozen=True)
@@ -69,11 +71,12 @@ class Need:
     def parts(self, derived: Derived) -> list[Need]:
         """Split what is needed by what kind of rollup holds it; parts share what none holds.
 
-        Names that are counted are parts of their own only where nodes are told: rows that tell both
-        are many, while others are read sooner than planned.
+        Names that are counted are parts of their own where nodes are told, or many measures: rows
+        that tell both are many then, while others are read sooner than planned.
         """
         kinds = {text: _kind(text) for text in self.texts}
-        if not self.behind(derived) & _OF_NODES:
+        measured = {*self.columns()} & {*MEASURES}
+        if len(measured) < MANY_MEASURES and not self.behind(derived) & _OF_NODES:
             kinds = {text: "measures" if kind in COUNTED else kind for text, kind in kinds.items()}
         found = sorted({*kinds.values()} - {""})
         if len(found) < 2:
@@ -84,6 +87,16 @@ class Need:
             replace(self, texts=(*shared, *(t for t in self.texts if kinds[t] in ("", kind))))
             for kind in found
         ]
+
+    @property
+    def counts(self) -> bool:
+        """Tell whether names are counted."""
+        return bool({*self.columns()} & {*NAMES})
+
+    @property
+    def counts_alone(self) -> bool:
+        """Tell whether all that it takes of the rows is which names they have."""
+        return {*self.columns()} & {*AMOUNTS} <= {*NAMES}
 
     @property
     def kind(self) -> str:

@@ -12,7 +12,7 @@ from clickhouse.connection import Warehouse
 from clickhouse.coverage import Coverage, coverage_of
 from clickhouse.cubes import CUBES, DAY_CUBES, LINE_DAYS, VALUE_CUBES, Cube
 from clickhouse.days import DAY, Days, clipped, next_month, seconds, united, without
-from clickhouse.measures import QUANTITIES, VALUES
+from clickhouse.measures import JOBS_OF_NAMES, QUANTITIES, VALUES
 from clickhouse.need import FIRST_DAY, LAST_DAY, NO_DAY, Need
 from clickhouse.rowset import (
     ALL,
@@ -20,9 +20,11 @@ from clickhouse.rowset import (
     Derived,
     can_be_of_arrays,
     of_arrays,
+    of_counted_sets,
     of_cube,
     of_lines,
     of_near_lines,
+    of_sets,
     type_of,
 )
 from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
@@ -100,11 +102,13 @@ class Path:
     tables: tuple[str, ...]
     shards: Shards | None = None
     in_arrays: bool = False
+    in_sets: bool = False
     alone: int = 0
 
     def figures(self, sql: str) -> str:
-        """Write what is made of the rows, some of which may have all their values in arrays."""
-        return of_arrays(sql) if self.in_arrays else sql
+        """Write what is made of the rows, which may have their values in arrays, names in sets."""
+        sql = of_arrays(sql) if self.in_arrays else sql
+        return of_counted_sets(sql) if self.in_sets else sql
 
     @property
     def rows(self) -> str:
@@ -219,16 +223,26 @@ def _union(
     in_arrays = can_be_of_arrays(need.texts) and all(
         part.has_arrays_alone for part in covered if {*part.need.columns()} & {*VALUES}
     )
-    columns = need.columns()
+    counting = [part.need.counts_alone for part in covered if part.need.counts]
+    in_sets = len(covered) > 1 and bool(counting) and all(counting)
+    columns = [name for name in need.columns() if not (in_sets and name in JOBS_OF_NAMES)]
     found: list[tuple[str, str]] = []
     for part in covered:
-        own = {*part.need.columns()}
-        absent = {name: type_of(name, in_arrays=in_arrays) for name in columns if name not in own}
-        found += _rows_of(warehouse, coverage, part, columns, absent, in_arrays, parameters)
+        own = part.need.columns()
+        absent = {
+            name: type_of(name, in_arrays=in_arrays, in_sets=in_sets)
+            for name in columns
+            if name not in own
+        }
+        if in_sets and part.need.counts:
+            rows = _rows_of(warehouse, coverage, part, own, ALL, in_arrays, parameters)
+            found += [(table, of_sets(sql, columns, absent)) for table, sql in rows]
+        else:
+            found += _rows_of(warehouse, coverage, part, columns, absent, in_arrays, parameters)
     tables = dict.fromkeys(table for table, _ in found)
     union = " UNION ALL ".join(sql for _, sql in found)
     alone = need.seen.number * all(part.is_of_scope_alone for part in covered)
-    return Path(union, parameters, tuple(tables), warehouse.shards, in_arrays, alone)
+    return Path(union, parameters, tuple(tables), warehouse.shards, in_arrays, in_sets, alone)
 
 
 def _rows_of(

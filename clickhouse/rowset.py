@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from clickhouse import pruned
 from clickhouse.cubes import ARRAY_TYPES, Cube
-from clickhouse.measures import AMOUNTS, KEYS, VALUES
+from clickhouse.measures import AMOUNTS, COUNTED, KEYS, NAMES, VALUES
 from clickhouse.settings import Settings
 from clickhouse.site import derived as derived_columns
 from clickhouse.site import node_spread_sql
@@ -33,6 +33,11 @@ ALL: Absent = {}  # nothing is absent
 # What takes values and their weights, a pair of each row, and the same of two arrays of each row.
 PAIRS = re.compile(r"(quantilesExactWeightedInterpolated)If(\([^()]+\))\((\w+), (\w+), \4 > 0\)")
 ARRAYS = r"\1Array\2(\3, \4)"
+
+
+# What counts names, of rows that have one each, and the same of sets of them.
+COUNTS = re.compile(r"uniqExactIf\(cityHash64\((counted_\w+)\), \w+_jobs > 0\)")
+OF_SETS = r"uniqExactArray(\1)"
 
 
 def needed(derived: Derived, texts: Iterable[str]) -> set[str]:
@@ -138,16 +143,40 @@ def _shown(columns: Iterable[str], absent: Absent, made: Mapping[str, str]) -> l
     ]
 
 
-def type_of(name: str, *, in_arrays: bool) -> str:
+def of_sets(rows: str, columns: Sequence[str], absent: Absent) -> str:
+    """Put the names that rows have together, for each of their keys, in sets of hashes.
+
+    There are few rows then, for which nothing of the `absent` columns has to be added up.
+    """
+    its = [name for name in columns if name not in absent]
+    keys = [_quoted(name) for name in its if name not in NAMES]
+    sets = [
+        f"groupUniqArrayIf(cityHash64(counted_{name}), {name}_jobs > 0) AS counted_{name}"
+        for name in COUNTED
+        if f"counted_{name}" in its
+    ]
+    grouped = f"SELECT {', '.join([*keys, *sets])} FROM ({rows})"
+    grouped += f" GROUP BY {', '.join(keys)}" if keys else ""
+    return _select({}, _shown(columns, absent, {}), f"({grouped})", []) if absent else grouped
+
+
+def type_of(name: str, *, in_arrays: bool, in_sets: bool = False) -> str:
     """Give the type of a column, whose default adds nothing to what is made of it."""
     if in_arrays and name in VALUES:
         return ARRAY_TYPES[name.rpartition("_")[2]]
+    if in_sets and name in NAMES:
+        return "Array(UInt64)"
     return KEYS[name] if name in KEYS else AMOUNTS[name].type
 
 
 def of_arrays(sql: str) -> str:
     """Let figures be made of arrays of values, where they were of a value each."""
     return PAIRS.sub(ARRAYS, sql)
+
+
+def of_counted_sets(sql: str) -> str:
+    """Let names be counted in sets of them, where there was one in each row."""
+    return COUNTS.sub(OF_SETS, sql)
 
 
 def can_be_of_arrays(texts: Iterable[str]) -> bool:

@@ -297,6 +297,31 @@ def test_names_are_counted_where_they_are_few(db: Warehouse) -> None:
     assert tables(db, Question(counted[:-1], ("queue",))) == ("cube_months",)
 
 
+def test_names_beside_many_figures_are_counted_apart(db: Warehouse, tmp_path: Path) -> None:
+    many = (
+        "jobs", "attempts", "core_hours", "cpu_hours", "io", "memory_avg", "ram_max", "wait_avg",
+        "duration_avg", "users", "groups",
+    )  # fmt: skip
+    by = {
+        (): ("total_months", "user_months"),
+        ("queue",): ("cube_months", "queue_months"),
+        ("sub_cluster",): ("node_months", "host_months"),
+        ("month", "parallel_class"): ("cube_months", "queue_months"),
+        ("user",): ("user_months",),
+        ("metagroup",): ("cube_days",),
+    }
+    found = {dimensions: {*tables(db, Question(many, dimensions))} for dimensions in by}
+    assert found == {dimensions: {*names} for dimensions, names in by.items()}
+    some = Question((*many, "nodes", "wait_median"), filters=(Filter("queue", (QUEUES[0],)),))
+    for again in range(2):
+        for dimensions in by:
+            check(db, Question(many, dimensions))
+            check(db, replace(some, dimensions=dimensions, period=Period.parse("2018-01-10..")))
+            check(db, Question(many, dimensions, limit=2, other=bool(dimensions)))
+        if not again:  # lines that no rollup knows yet, of names that it knows and of others
+            load_bytes(db, tmp_path / "late", accounting(2, 100, T + 50 * DAY, 10))
+
+
 def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None:
     before = ask(db, Question(("attempts",))).to_pylist()
     load_bytes(

@@ -7,12 +7,12 @@ from are answered from the lines: an answer is right before the rollups are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from clickhouse.connection import Warehouse
@@ -22,6 +22,9 @@ from clickhouse.errors import WarehouseError
 from clickhouse.shards import SERVER, Shards
 
 UNKNOWN = (47, 60)  # a column, a table
+MOST_REMEMBERED = 500  # of what questions have found out
+NOTHING = object()
+Found = TypeVar("Found")
 
 Known = tuple[str, int, int, int]  # partition, first and last block, version
 
@@ -138,9 +141,17 @@ class Coverage:
     spans: dict[date, list[Span]] = field(default_factory=dict)  # of the first day of a month
     doubtful: tuple[Days, ...] = ()  # stale too, whatever the parts say
     servers: tuple[str, ...] = ()  # of a cluster: those that this was seen on
-    memo: dict[Any, Any] = field(default_factory=dict)  # what questions have found out from it
+    memo: dict[Any, Any] = field(default_factory=dict)  # what questions have found out of it
     _stale: dict[date, list[Days]] = field(default_factory=dict)
     _between: dict[Days, tuple[int, ...] | None] = field(default_factory=dict)
+
+    def remembered(self, asked: object, find: Callable[[], Found]) -> Found:
+        """Find something out once for as long as the coverage stays as it is."""
+        if asked not in self.memo and len(self.memo) >= MOST_REMEMBERED:
+            self.memo.clear()
+        if (found := self.memo.get(asked, NOTHING)) is NOTHING:
+            found = self.memo[asked] = find()
+        return cast(Found, found)
 
     def midnight(self) -> str:
         """Write when a `day` begins in the time zone of a row's cluster."""
@@ -309,6 +320,14 @@ def _look_at_server(warehouse: Warehouse) -> Coverage:
 def _look_at_shards(warehouse: Warehouse, shards: Shards) -> Coverage:
     sql = shards.rows(_LOOK_AT_SHARDS.replace("{database}", f"'{shards.database}'"))
     found = warehouse.rows(f"SELECT * FROM {sql} ORDER BY server")
+    before, coverage = _looked.get(warehouse, (None, None))
+    if coverage is None or found != before:
+        coverage = _of_shards(found)
+        _looked[warehouse] = (found, coverage)
+    return coverage
+
+
+def _of_shards(found: Sequence[Sequence[Any]]) -> Coverage:
     seen = [_coverage(*map(_frozen, row[:-1])) for row in found]
     servers = tuple(str(row[-1]) for row in found)
     alike = len({shard.origin.split()[0] for shard in seen}) == 1  # else one is not migrated yet

@@ -26,7 +26,6 @@ from clickhouse.public import PEOPLE, is_public, without_few
 from clickhouse.query import ask, grouped_sql, leaves_enough_out
 from clickhouse.question import Filter, Period, Question, known
 from clickhouse.scope import Scope
-from clickhouse.seen import for_whom
 
 LEVELS = (10, 25, 50, 75, 90)  # % of the jobs
 MOST_EDGES = 1000
@@ -145,7 +144,7 @@ def tables(warehouse: Warehouse, asked: Histogram | Bands) -> tuple[str, ...]:
 
 def _histogram(warehouse: Warehouse, asked: Histogram) -> pa.Table:
     sql, parameters, path = _written(warehouse, asked)
-    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope, path.alone))
+    found = warehouse.arrow(sql, parameters, path.for_whom(warehouse, asked.scope))
     return _filled(_seen(warehouse, found, asked, [*asked.by, "low"], ["jobs"]), asked)
 
 
@@ -191,7 +190,7 @@ def _filled(found: pa.Table, asked: Histogram) -> pa.Table:
 def _bands(warehouse: Warehouse, asked: Bands) -> pa.Table:
     sql, parameters, path = _written(warehouse, asked)
     levels = [f"p{level}" for level in asked.levels]
-    found = warehouse.arrow(sql, parameters, for_whom(warehouse, asked.scope, path.alone))
+    found = warehouse.arrow(sql, parameters, path.for_whom(warehouse, asked.scope))
     return _seen(warehouse, found, asked, [asked.step, *asked.by], [*levels, "jobs"])
 
 

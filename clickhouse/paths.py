@@ -27,10 +27,12 @@ from clickhouse.rowset import (
     of_sets,
     type_of,
 )
+from clickhouse.scope import Scope
+from clickhouse.seen import for_whom
 from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 
 BUILDS = "Array(UInt64)"
-MOST_PERIODS = 500  # of which it is remembered what rollups cover, as long as these do not change
+LINES = "lines"  # what a path says that it reads where it takes them
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Path:
     """Rows as SQL, the values of its parameters, and the names of the tables that it reads.
 
     On a cluster each shard selects its own: to be read through `rows`. All are of the scope `alone`
-    where rollups have its rows, under this number.
+    where rollups have its rows, under this number, or of a part of it that a filter has `chosen`.
     """
 
     sql: str
@@ -104,6 +106,11 @@ class Path:
     in_arrays: bool = False
     in_sets: bool = False
     alone: int = 0
+    chosen: Scope | None = None
+
+    def for_whom(self, warehouse: Warehouse, scope: Scope | None) -> dict[str, str]:
+        """Say to a server's row policies for whom a query of the rows is."""
+        return for_whom(warehouse, scope, self.alone, self.chosen)
 
     def figures(self, sql: str) -> str:
         """Write what is made of the rows, which may have their values in arrays, names in sets."""
@@ -116,13 +123,12 @@ class Path:
         return rows_of(self.shards, self.sql)
 
 
-def choose(warehouse: Warehouse, need: Need) -> Path:
+def smallest(warehouse: Warehouse, coverage: Coverage, need: Need) -> Path:
     """Take the smallest rollups that have what is needed, and lines where they are behind."""
-    coverage = coverage_of(warehouse)
     derived = dict(coverage.derived)
     sources = [_sources(derived, part) for part in need.parts(derived)]
     if not coverage.origin or not all(sources):
-        return from_lines(warehouse, need)
+        return _of_lines(warehouse, coverage, need.of_everybody)
     if "node_spread" in need.of_everybody.behind(derived):
         coverage = doubting_attempts(warehouse, coverage)
     return _union(warehouse, coverage, need, _joined(sources))
@@ -183,12 +189,7 @@ def _cells(coverage: Coverage, sources: Sequence[Source]) -> tuple[list[Cells], 
         (each.need.seen.number, each.whole is not None, each.days is not None) for each in sources
     )
     asked = (need.start, need.end, *having)
-    if asked not in coverage.memo:
-        if len(coverage.memo) == MOST_PERIODS:
-            coverage.memo.clear()
-        coverage.memo[asked] = _find_cells(coverage, sources)
-    found: tuple[list[Cells], list[Days]] = coverage.memo[asked]
-    return found
+    return coverage.remembered(asked, lambda: _find_cells(coverage, sources))
 
 
 def _find_cells(coverage: Coverage, sources: Sequence[Source]) -> tuple[list[Cells], list[Days]]:
@@ -273,7 +274,7 @@ def _rows_of(
     if part.lines or not found:
         spans = list(united(part.lines)) or [(NO_DAY, NO_DAY)]
         sql = _lines_sql(warehouse, coverage, part.need, spans, columns, absent, parameters)
-        found.append(("lines", sql))
+        found.append((LINES, sql))
     return found
 
 
@@ -281,7 +282,7 @@ def _of_lines(warehouse: Warehouse, coverage: Coverage, need: Need) -> Path:
     parameters: dict[str, Any] = {}
     spans = [(need.start, need.end)]
     sql = _lines_sql(warehouse, coverage, need, spans, need.columns(), ALL, parameters)
-    return Path(sql, parameters, ("lines",), warehouse.shards)
+    return Path(sql, parameters, (LINES,), warehouse.shards)
 
 
 def _of_scope(source: Source, cube: Cube, parameters: dict[str, Any]) -> list[str]:

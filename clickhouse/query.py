@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clickhouse import columns
+from clickhouse.chosen import choose
 from clickhouse.connection import Warehouse
 from clickhouse.cubes import WHOLE
 from clickhouse.dimensions import DIMENSIONS
@@ -33,13 +34,13 @@ from clickhouse.filtering import (
 )
 from clickhouse.metrics import METRICS
 from clickhouse.need import FIRST_DAY, NO_DAY, Need
-from clickhouse.paths import Path, choose, from_lines
+from clickhouse.paths import Path, from_lines
 from clickhouse.paths import has_rollups as rollups_have
 from clickhouse.public import PEOPLE, enough, is_public, people_of, without_few
 from clickhouse.question import Filter, Period, Question, known
 from clickhouse.rowset import AT_ONCE, EAGER
 from clickhouse.scope import FEWEST_PEOPLE, Scope, refuse_personal
-from clickhouse.seen import for_whom, of_scope
+from clickhouse.seen import of_scope
 from clickhouse.spread import spread_lines
 from clickhouse.totals import is_one_query, whole, with_total
 
@@ -121,7 +122,7 @@ def leaves_enough_out(warehouse: Warehouse, question: Question) -> bool:
 
 def _asked(warehouse: Warehouse, question: Question) -> pa.Table:
     sql, parameters, path = to_sql(warehouse, question)
-    found = warehouse.arrow(sql, parameters, for_whom(warehouse, question.scope, path.alone))
+    found = warehouse.arrow(sql, parameters, path.for_whom(warehouse, question.scope))
     return found.rename_columns(_columns(question))
 
 
@@ -157,7 +158,7 @@ def explain(warehouse: Warehouse, question: Question) -> Explained:
     """Answer a question only to say how."""
     began = time.monotonic()
     sql, parameters, path = to_sql(warehouse, question)
-    whom = for_whom(warehouse, question.scope, path.alone)
+    whom = path.for_whom(warehouse, question.scope)
     answered = warehouse.text(sql, "JSONCompact", parameters, whom)
     found = json.loads(answered)["statistics"]
     seconds = time.monotonic() - began
@@ -193,7 +194,7 @@ def values(
         " AND positionCaseInsensitiveUTF8(value, {contains:String}) > 0"
         f" ORDER BY sum(line_count) DESC, value LIMIT {{limit:UInt32}}{EAGER}"
     )
-    whom = for_whom(warehouse, scope, path.alone)
+    whom = path.for_whom(warehouse, scope)
     found = warehouse.rows(sql, parameters | path.parameters, whom)
     return [str(row[0]) for row in found]
 

@@ -18,6 +18,21 @@ from clickhouse.scope import Scope, settings_of
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Names of a kind that a filter chooses within a scope."""
+
+    kind: str
+    names: tuple[str, ...]
+    within: Scope
+
+    @property
+    def scope(self) -> Scope:
+        """What shows all that these names have, and nothing else."""
+        named: dict[str, Any] = {f"{self.kind}s": self.names}
+        return Scope(**named)
+
+
+@dataclass(frozen=True)
 class Seen:
     """What rows must meet to be seen.
 
@@ -27,9 +42,11 @@ class Seen:
 
     conditions: tuple[str, ...] = ()
     number: int = 0
+    chosen: Chosen | None = None
 
 
 EVERYTHING = Seen()
+CHOSEN = ("user", "group", "project")  # kinds of names that may all be seen, in this order
 
 
 def of_scope(
@@ -59,9 +76,17 @@ def of_scope(
         seen.append(has_sql(Filter("metagroup", named.metagroups), values))
     else:
         seen += [_of_members(span, names, parameters) for span, names in apart.items()]
-    is_found = any(each.dimension == "user" and not each.exclude for each in filters)
+    chosen = _chosen(scope, filters)
+    is_found = chosen is not None and chosen.kind == "user"
     condition = f"{'identity' * is_found}({' OR '.join(seen)})" if seen else "0"
-    return Seen((condition,), _number(named, apart))
+    return Seen((condition,), _number(named, apart), chosen)
+
+
+def _chosen(scope: Scope, filters: Iterable[Filter]) -> Chosen | None:
+    """Give the names that a filter chooses: users, which an index finds, rather than others."""
+    kept = {each.dimension: each.values for each in filters if not each.exclude}
+    kind = next((kind for kind in CHOSEN if kept.get(kind)), "")
+    return Chosen(kind, kept[kind], scope) if kind else None
 
 
 def _number(named: Scope, apart: Members) -> int:
@@ -93,18 +118,23 @@ def _with_members(warehouse: Warehouse, scope: Scope) -> tuple[Scope, Members]:
     ), apart
 
 
-def for_whom(warehouse: Warehouse, scope: Scope | None, alone: int = 0) -> dict[str, str]:
+def for_whom(
+    warehouse: Warehouse, scope: Scope | None, alone: int = 0, chosen: Scope | None = None
+) -> dict[str, str]:
     """Say to a server's row policies for whom a query is, of metagroups by their members.
 
     Only those who are so for a time, or on some clusters, are left to the policy to tell. `alone`
-    is the number of the rows that rollups have for the scope, where it reads nothing else. The
-    embedded engine has no policies: there it is noted that somebody asks.
+    is the number of the rows that rollups have for the scope, where it reads nothing else, and
+    `chosen` a part of the scope, where all its rows are of that. The embedded engine has no
+    policies: there it is noted that somebody asks.
     """
     if scope is None:
         return {}
     if warehouse.embedded:
         askers.remember(warehouse, scope)
         return {}
+    if chosen is not None:
+        return settings_of(chosen)
     named, apart = _with_members(warehouse, scope)
     number = _number(named, apart)
     return settings_of(named, number, alone=number == alone > 0)

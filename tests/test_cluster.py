@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from benchmarks.questions import DISTRIBUTIONS, randomly, standard
-from clickhouse import coverage, paths
+from clickhouse import coverage
 from clickhouse.clustered import migrate_cluster, on_every_server, replicated_sql
 from clickhouse.connection import Warehouse
 from clickhouse.cubes import STORED
@@ -267,7 +267,8 @@ def test_another_replica_than_the_one_looked_at_says_so(
 ) -> None:
     seen = coverage.look(pair.both)
     assert len(seen.servers) == 2
-    monkeypatch.setattr(paths, "coverage_of", lambda _: replace(seen, servers=("elsewhere:9000",)))
+    elsewhere = replace(seen, servers=("elsewhere:9000",), memo={})
+    monkeypatch.setattr(pair.both, "coverage", lambda: elsewhere)
     with pytest.raises(WarehouseUnreachable, match="another replica answers .*; ask again"):
         ask(pair.both, Question(("jobs",)))
 

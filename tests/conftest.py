@@ -24,6 +24,8 @@ from tests import helpers
 from tests import server as servers
 from tests.databases import Pool
 
+pytest.register_assert_rewrite("tests.rolled")  # or `check` would not say what differs
+
 
 def pytest_configure() -> None:
     """Allow all the open files there may be: chDB leaves 15 behind for each folder it opened."""

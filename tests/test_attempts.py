@@ -12,7 +12,7 @@ from clickhouse import coverage, due, rollups
 from clickhouse.attempts import doubting_attempts
 from clickhouse.query import Question, ask
 from tests.helpers import line, load_bytes, warehouse
-from tests.test_rollups import DAY, SITE, T, check, tables
+from tests.rolled import DAY, SITE, T, check, tables
 
 
 @pytest.mark.parametrize("last", ["task", "master"])

@@ -20,7 +20,7 @@ from clickhouse.query import Filter, Period, Question, to_sql
 from clickhouse.scope import Scope, settings_of
 from clickhouse.settings import Settings
 from tests.helpers import line, load_bytes, warehouse
-from tests.test_rollups import OWNERS, PERIODS, SITE, T, accounting, check, questions
+from tests.rolled import OWNERS, PERIODS, SITE, T, accounting, check, questions
 
 LAB = Scope(users=("cid",), metagroups=("lab",))  # ann, bob, and chem
 NODES = Question(("jobs", "core_hours"), ("node",))

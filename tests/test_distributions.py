@@ -26,7 +26,7 @@ from clickhouse.errors import QuestionError
 from clickhouse.measures import QUANTITIES as COLUMNS
 from clickhouse.query import Filter, Period, Question, ask
 from tests.helpers import line, load_bytes, one, warehouse
-from tests.test_rollups import accounting, assert_near, refreshed
+from tests.rolled import accounting, assert_near, refreshed
 
 HOUR, DAY = 3600, 86400
 T = 1514764800  # 2018-01-01 00:00 UTC

@@ -22,7 +22,7 @@ from clickhouse.query import Period, Question, ask
 from clickhouse.rowset import needed
 from streamlit_app.asking import Answers, Asked
 from tests.helpers import line, load_bytes
-from tests.test_rollups import DAY, PERIODS, T, accounting, questions
+from tests.rolled import DAY, PERIODS, T, accounting, questions
 
 YEAR = 365 * DAY
 OF_2018 = Period.parse("2018")

@@ -13,7 +13,7 @@ from clickhouse.coverage import look
 from clickhouse.query import Question, ask, to_sql
 from clickhouse.settings import ClusterSettings
 from tests.helpers import CLUSTER, column, load_bytes, warehouse
-from tests.test_rollups import SITE, accounting
+from tests.rolled import SITE, accounting
 
 HOSTILE = "it's -- no {comment}, AS x\nFROM\n("  # names in the settings are texts in the view
 GROUPED = {"metagroups": {HOSTILE: {"users": ["ann", HOSTILE]}, "lab": {"groups": ["chem"]}}}

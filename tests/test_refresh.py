@@ -19,7 +19,7 @@ from clickhouse.cubes import TABLES
 from clickhouse.days import DAY
 from clickhouse.query import Period, Question, ask, to_sql
 from tests.helpers import column, line, load_bytes, one, warehouse
-from tests.test_rollups import (
+from tests.rolled import (
     BY_MONTH,
     SITE,
     T,

@@ -29,7 +29,7 @@ from clickhouse.settings import Settings
 from tests.conftest import of_engine, start_server
 from tests.databases import Pool
 from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
-from tests.test_rollups import NODES, OWNERS, QUEUES, SITE, T, accounting, check
+from tests.rolled import NODES, OWNERS, QUEUES, SITE, T, accounting, check
 
 ACCESS: dict[str, Any] = {
     "method": "header",

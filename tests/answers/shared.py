@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from clickhouse.connection import Warehouse
 from clickhouse.query import Question, ask
 from tests.helpers import CLUSTER
-from tests.test_rollups import SITE, accounting
+from tests.rolled import SITE, accounting
 
 ZONE = ZoneInfo("Europe/Paris")
 JOBS = accounting(7, 400)

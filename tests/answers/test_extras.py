@@ -23,7 +23,7 @@ from clickhouse.series import filled
 from clickhouse.totals import whole
 from tests.answers.shared import asked, close, some
 from tests.helpers import CLUSTER
-from tests.test_rollups import questions
+from tests.rolled import questions
 
 DAY = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from clickhouse.extras import Extras, ask_more
 from clickhouse.query import Filter, Period, Question, ask
 from clickhouse.totals import whole, without_total
 from tests.answers.shared import asked, same_rows, some
-from tests.test_rollups import questions
+from tests.rolled import questions
 
 
 def test_a_question_with_its_total_is_both_of_them(db: Warehouse) -> None:

@@ -19,8 +19,8 @@ from clickhouse.paths import Path as Rows
 from clickhouse.query import Filter, Period, Question, to_sql
 from clickhouse.scope import Scope, settings_of
 from clickhouse.settings import Settings
-from tests.helpers import line, load_bytes, warehouse
-from tests.rolled import OWNERS, PERIODS, SITE, T, accounting, check, questions
+from tests.helpers import line, load_bytes
+from tests.rolled import OWNERS, PERIODS, SITE, T, check, questions, refreshed
 
 LAB = Scope(users=("cid",), metagroups=("lab",))  # ann, bob, and chem
 NODES = Question(("jobs", "core_hours"), ("node",))
@@ -28,9 +28,7 @@ NODES = Question(("jobs", "core_hours"), ("node",))
 
 @pytest.fixture
 def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
-    with warehouse(database_url, **SITE) as opened:
-        load_bytes(opened, tmp_path / "accounting", accounting(1, 300))
-        rollups.refresh(opened)
+    with refreshed(database_url, tmp_path) as opened:
         yield opened
 
 

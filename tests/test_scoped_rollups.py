@@ -6,7 +6,6 @@ import itertools
 import random
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from clickhouse.settings import Settings
 from tests.conftest import of_engine, start_server
 from tests.databases import Pool
 from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
-from tests.rolled import NODES, OWNERS, QUEUES, SITE, T, accounting, check
+from tests.rolled import NODES, OWNERS, QUEUES, SITE, T, accounting, check, refreshed
 
 ACCESS: dict[str, Any] = {
     "method": "header",
@@ -65,15 +64,7 @@ def numbers(db: Warehouse) -> set[int]:
 
 @pytest.fixture
 def db(database_url: str, tmp_path: Path) -> Iterator[Warehouse]:
-    with filled(database_url, tmp_path) as opened:
-        yield opened
-
-
-@contextmanager
-def filled(url: str, folder: Path) -> Iterator[Warehouse]:
-    with warehouse(url, **CONFIGURED) as opened:
-        load_bytes(opened, folder / "accounting", accounting(1, 300))
-        rollups.refresh(opened)
+    with refreshed(database_url, tmp_path, 300, CONFIGURED) as opened:
         yield opened
 
 
@@ -337,7 +328,7 @@ def noted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Warehouse]
     """A warehouse within whose scopes nobody has asked yet, where it is noted who does."""
     with (
         of_engine(request, tmp_path, Pool.none_yet, "of_log") as url,
-        filled(url, tmp_path) as opened,
+        refreshed(url, tmp_path, 300, CONFIGURED) as opened,
     ):
         yield opened
 

@@ -26,6 +26,7 @@ from clickhouse.errors import (
 )
 from clickhouse.hosts import on_each_shard
 from ingest import batch, identity, ledger, poison
+from ingest.merges import Merges
 from ingest.sources import STANDARD_INPUT, Source, check_whole, open_source
 from ingest.tail import (
     TAIL_BYTES,
@@ -250,13 +251,15 @@ class _Loader:
         tail = resumed.tail
         waiting: deque[_Sent] = deque()
         landed: list[_Sent] = []
-        with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        with Merges(self.warehouse) as merges, ThreadPoolExecutor(IN_FLIGHT) as pool:
             for block in read_blocks(source, resumed.pending, self.at.offset, self._block_bytes()):
                 tail = (tail + block.data[-TAIL_BYTES:])[-TAIL_BYTES:]
                 insert = pool.submit(self._insert, block)
                 waiting.append(_Sent(block, batch.count(block), tail_hash(tail), insert))
                 if len(waiting) > IN_FLIGHT:
                     landed.append(self._land(waiting.popleft(), source))
+                    if len(landed) == 1:
+                        merges.wait()
                 if len(landed) >= COMMIT_BATCHES:
                     self._commit(source, landed)
                     landed = []

@@ -2,7 +2,7 @@
 
     python -m benchmarks.questions --database chdb:///folder --runs 5 [--random 200] [--first]
 
-The database must be loaded, and its rollups fresh (`pychart load` leaves them so). Medians of wall
+The database must be loaded; its rollups are brought up to date first. Medians of wall
 time in milliseconds, planning included; the lines are asked once. The engine remembers where a
 condition is met; with `--first` it forgets that before each question, as if none had been asked.
 """

@@ -274,6 +274,7 @@ CUBES = (
 )
 LINE_DAYS = LineCube("line_days", "day", tuple(KEYS))
 DAY_CUBES = (
+    Cube("total_days", "day", TOTAL_KEYS, small=True),
     Cube("queue_days", "day", QUEUE_KEYS),
     Cube("cube_days", "day", JOB_KEYS),
     LINE_DAYS,

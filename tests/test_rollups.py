@@ -54,13 +54,14 @@ def test_answers_are_those_of_the_lines(db: Warehouse) -> None:
 def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> None:
     by = {
         ("user", "parallel_class"): ("cube_months",),
-        ("day",): ("queue_days",),
+        ("day",): ("total_days",),
+        ("day", "queue"): ("queue_days",),
         ("day", "user"): ("cube_days",),
         ("outcome",): ("total_months",),
         ("weekday", "hour"): ("ending_months",),
         ("weekday", "group", "year"): ("user_ending_months",),
-        ("weekday", "outcome"): ("queue_days",),
-        ("week", "outcome"): ("queue_days",),
+        ("weekday", "outcome"): ("total_days",),
+        ("week", "outcome"): ("total_days",),
         ("user", "outcome"): ("user_months",),
         ("queue", "slots"): ("queue_months",),
         ("node",): ("host_months",),
@@ -110,7 +111,7 @@ def test_each_question_takes_the_smallest_rollup_that_will_do(db: Warehouse) -> 
     assert tables(db, waits) == ("value_months", "request_value_months")
     check(db, waits)
     month = Question(("jobs",), period=Period.parse("2018-01-10..2018-02"))
-    assert tables(db, month) == ("total_months", "queue_days")
+    assert tables(db, month) == ("total_months", "total_days")
 
 
 def test_what_a_part_lacks_is_no_part_of_what_it_has(db: Warehouse, tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_names_are_counted_where_they_are_few(db: Warehouse) -> None:
         ("node", "user"): ("node_months",),
         ("sub_cluster",): ("node_months", "host_months"),
         ("user",): ("user_months", "node_months"),
-        ("day",): ("cube_days", "line_days", "queue_days"),
+        ("day",): ("cube_days", "line_days", "total_days"),
     }
     found = {dimensions: tables(db, Question(counted, dimensions)) for dimensions in by}
     assert found == by
@@ -177,7 +178,7 @@ def test_new_lines_are_in_the_next_answer(db: Warehouse, tmp_path: Path) -> None
     load_bytes(
         db, tmp_path / "more", line(owner="new", job_number=1, start_time=T, end_time=T) + b"\n"
     )
-    assert tables(db, BY_MONTH) == ("total_months", "queue_days", "lines")
+    assert tables(db, BY_MONTH) == ("total_months", "total_days", "lines")
     assert ask(db, Question(("attempts",))).to_pylist() == [{"attempts": before[0]["attempts"] + 1}]
     check_all(db)
     assert rollups.refresh(db).months <= 2

@@ -83,8 +83,8 @@ def scopes_read(db: Warehouse, question: Question) -> set[int]:
 
 def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> None:
     assert SCOPED == [
-        "queue_days", "host_months", "ending_months", "hour_months", "queue_months", "user_months",
-        "total_months", "request_value_months", "queue_value_months",
+        "queue_days", "total_days", "host_months", "ending_months", "hour_months", "queue_months",
+        "user_months", "total_months", "request_value_months", "queue_value_months",
         "size_value_months", "qname_value_months", "total_value_months",
     ]  # fmt: skip
     by = {
@@ -94,7 +94,8 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
         ("node",): ("host_months",),
         ("submission_hour",): ("hour_months",),
         ("hour", "weekday"): ("ending_months",),
-        ("day",): ("queue_days",),
+        ("day",): ("total_days",),
+        ("day", "queue"): ("queue_days",),
         ("user",): ("user_months",),
         ("node", "day"): ("line_days",),
     }

@@ -197,6 +197,7 @@ def _merge_after_inserts(warehouse: Any) -> None:
     def insert(self: Any, table: str, *words: Any, **options: Any) -> None:
         real(self, table, *words, **options)
         if table == "landing":
+            self.command("SYSTEM START MERGES accounting")  # a long load has them wait
             self.command("OPTIMIZE TABLE accounting FINAL")
 
     replace(warehouse, "insert", insert)

@@ -16,9 +16,10 @@ from clickhouse.cubes import (
     NEAR,
     TABLES,
     Cube,
+    build_of_year_sql,
     build_sql,
 )
-from clickhouse.days import DAY, Days, seconds, united
+from clickhouse.days import DAY, Days, seconds, united, whole_years
 from clickhouse.measures import MEASURES, QUANTITIES
 from clickhouse.rowset import EAGER, of_cube, of_near_lines
 from clickhouse.scopes import Scopes
@@ -32,26 +33,34 @@ def make(warehouse: Warehouse, spans: list[Days]) -> int:
     number = refresh_number()
     _insert_near_lines(warehouse, number, spans)
     _insert_lines(warehouse, number, spans)
+    years = whole_years(spans)
     for place, cube in enumerate(TABLES[1:], 1):
+        if cube.of_years and not years:
+            continue
         [*_, larger] = (each for each in TABLES[:place] if each.has_all_of(cube))  # the smallest
         if larger == LINE_DAYS:
             _insert_from_lines(warehouse, cube, number)
         else:
-            _insert_from_cube(warehouse, cube, number, larger)
+            _insert_from_cube(warehouse, cube, number, larger, years)
     return number
 
 
-def make_scoped(warehouse: Warehouse, number: int, builds: list[int], scopes: Scopes) -> None:
-    """Make the rows of scopes out of some builds, under the number of a refresh."""
+def make_scoped(
+    warehouse: Warehouse, number: int, made: Mapping[Days, int], scopes: Scopes
+) -> None:
+    """Make the rows of scopes out of the builds of some days, under the number of a refresh."""
     seen_by = f"arrayJoin(arrayFilter(scope -> scope > 0, {scopes.numbers_sql}))"
-    bound = {**scopes.bound, "builds": builds}
+    bound = {**scopes.bound, "builds": [*made.values()]}
+    years = whole_years(made)
     for cube in (each for each in TABLES if each.scoped):
+        if cube.of_years and not years:
+            continue
         [*_, larger] = (each for each in TABLES if each.has_people_of(cube))  # the smallest
         rows = (
             f"SELECT *, {seen_by} AS its_scope FROM {larger.name}"
-            f" WHERE {OF_BUILDS} AND {scopes.found_sql}"
+            f" WHERE {OF_BUILDS} AND {scopes.found_sql}{_of_years(cube, years)}"
         )
-        _insert(warehouse, cube, number, "day", rows, _sorted_again, bound)
+        _insert(warehouse, cube, number, _grain(cube, larger), rows, _sorted_again, bound)
 
 
 def refresh_number() -> int:
@@ -93,10 +102,21 @@ def _insert_from_lines(warehouse: Warehouse, cube: Cube, number: int) -> None:
     _insert(warehouse, cube, number, GRAINS[cube.grain][0], rows)
 
 
-def _insert_from_cube(warehouse: Warehouse, cube: Cube, number: int, larger: Cube) -> None:
-    rows = f"SELECT * FROM {larger.name} WHERE {_of_refresh(number)}"
-    grain = GRAINS[cube.grain][0] if larger.grain != cube.grain else "day"
-    _insert(warehouse, cube, number, grain, rows, _sorted_again)
+def _insert_from_cube(
+    warehouse: Warehouse, cube: Cube, number: int, larger: Cube, years: list[int]
+) -> None:
+    rows = f"SELECT * FROM {larger.name} WHERE {_of_refresh(number)}{_of_years(cube, years)}"
+    _insert(warehouse, cube, number, _grain(cube, larger), rows, _sorted_again)
+
+
+def _grain(cube: Cube, larger: Cube) -> str:
+    """Write the day of a cube's row that a row of a larger one is added to."""
+    return GRAINS[cube.grain][0] if larger.grain != cube.grain else "day"
+
+
+def _of_years(cube: Cube, years: list[int]) -> str:
+    """Limit what a cube of years is made of: years of which some months are not made have none."""
+    return f" AND toYear(day) IN {years}" if cube.of_years else ""
 
 
 def _of_refresh(number: int) -> str:
@@ -123,8 +143,9 @@ def _insert(
         rows = rows if scoped else f"SELECT *, toUInt64(0) AS its_scope FROM ({rows})"
     take = (sorted_values or _sorted) if cube.of_values else _merged
     taken = {name: take(name) for name in cube.amounts}
+    build = build_of_year_sql if cube.of_years else build_sql
     grouped = (
-        f"SELECT {build_sql(number, 'its_day')} AS its_build, {grain} AS its_day, {keys},"
+        f"SELECT {build(number, 'its_day')} AS its_build, {grain} AS its_day, {keys},"
         f" {', '.join(f'{sql} AS its_{name}' for name, sql in taken.items())}"
         f" FROM ({rows}) GROUP BY its_day, {keys}"
     )

@@ -7,7 +7,7 @@ from are answered from the lines: an answer is right before the rollups are.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import cached_property, lru_cache
@@ -16,17 +16,25 @@ from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 from clickhouse.connection import Warehouse
-from clickhouse.cubes import MONTHS_PER_REFRESH, build_of
-from clickhouse.days import DAY, Days, clipped, day_of, months_between, next_month, united
+from clickhouse.cubes import build_of_year
+from clickhouse.days import (
+    DAY,
+    Days,
+    clipped,
+    day_of,
+    months_between,
+    months_of,
+    next_month,
+    united,
+)
 from clickhouse.errors import WarehouseError
 from clickhouse.shards import SERVER, Shards
+from clickhouse.spans import Built, Part, Span
 
 UNKNOWN = (47, 60)  # a column, a table
 MOST_REMEMBERED = 500  # of what questions have found out
 NOTHING = object()
 Found = TypeVar("Found")
-
-Known = tuple[str, int, int, int]  # partition, first and last block, version
 
 # `data_version` is the first block of a part that no mutation has touched.
 _PARTS = """
@@ -63,71 +71,6 @@ _LOOK_AT_SHARDS = f"""
     SELECT {_MADE} AS made, uuid, parts, built, {SERVER} AS server FROM definitions
     CROSS JOIN ({_UUID}) AS its_table CROSS JOIN ({_PARTS}) AS stored CROSS JOIN ({_BUILT}) AS named
 """
-
-
-@dataclass(frozen=True)
-class Part:
-    """A part of `accounting`: its blocks, its last mutation, and its first and last day in UTC."""
-
-    partition: str
-    first: int
-    last: int
-    version: int
-    begins: date
-    ends: date
-
-
-class Built:
-    """The parts that a build has all rows of that it needs: those that there were before it."""
-
-    def __init__(self, parts: Iterable[Known]) -> None:
-        self.parts: dict[str, list[Known]] = {}
-        for part in parts:
-            self.parts.setdefault(part[0], []).append(part)
-        known = [part for each in self.parts.values() for part in each]
-        self._firsts = {(name, first) for name, first, _, _ in known}
-        self._lasts = {(name, last) for name, _, last, _ in known}
-
-    def knows(self, part: Part) -> bool:
-        """Tell whether a part is one of these, or some of these merged."""
-        return (
-            (part.partition, part.first) in self._firsts
-            and (part.partition, part.last) in self._lasts
-            and part.version <= max(version for *_, version in self.parts[part.partition])
-        )
-
-    def lost(self, partition: str, parts: Iterable[Part]) -> bool:
-        """Tell whether rows of a partition were taken away since."""
-        spans = [(each.first, each.last) for each in parts if each.partition == partition]
-        return any(
-            not any(first <= its_first and its_last <= last for first, last in spans)
-            for _, its_first, its_last, _ in self.parts.get(partition, ())
-        )
-
-
-@dataclass(frozen=True)
-class Span:
-    """Days of a month that are made together: their build, and which refresh made each scope's."""
-
-    start: date
-    end: date
-    build: int
-    seen: Built
-    scopes: Mapping[int, int] = field(default_factory=dict, hash=False)
-
-    def build_for(self, scope: int) -> int:
-        """Give the build of the rows of a scope that it has, 0 being everybody."""
-        return build_of(self.scopes[scope], self.start.replace(day=1)) if scope else self.build
-
-    @property
-    def refresh(self) -> int:
-        """The refresh that made it."""
-        return self.build // MONTHS_PER_REFRESH
-
-    @property
-    def partitions(self) -> frozenset[str]:
-        """The partitions that may have lines of these days, whatever the time zone is."""
-        return frozenset(str(day.year) for day in (self.start - DAY, self.start, self.end + DAY))
 
 
 @dataclass(frozen=True)
@@ -185,6 +128,20 @@ class Coverage:
         spans = self.spans[month]
         has_all = not scope or all(scope in span.scopes for span in spans)
         return [span.build_for(scope) for span in spans] if has_all else []
+
+    def builds_of_year(self, year: int, scope: int = 0) -> list[int]:
+        """List the builds that have a year as one, on each shard that has lines of it.
+
+        There is one where one refresh made all its months, and they are as the lines are.
+        """
+        refreshes: set[int] = set()
+        for month in months_of(year):
+            spans = self.spans.get(month[0], ())
+            if [(span.start, span.end) for span in spans] != [month] or self.stale(month[0]):
+                return []
+            refreshes |= {span.refresh_for(scope) for span in spans}
+        refresh, *others = refreshes
+        return [build_of_year(refresh, year)] if refresh and not others else []
 
     def builds_between(self, start: date, end: date) -> tuple[int, ...] | None:
         """List the builds of the months of a period, None where there are lines that none knows."""
@@ -266,6 +223,15 @@ class CoverageOfShards(Coverage):
         """
         having = [shard for shard in self._having[month] if shard.is_built(month)]
         found = [shard.builds_of(month, scope) for shard in having]
+        return [build for each in found for build in each] if all(found) else []
+
+    def builds_of_year(self, year: int, scope: int = 0) -> list[int]:
+        """List the builds that have a year as one: one, on each shard that has lines of it."""
+        months = [month for month, _ in months_of(year) if month in self._having]
+        if any(map(self.stale, months)):
+            return []
+        having = [shard for shard in self.shards if any(shard in self._having[m] for m in months)]
+        found = [shard.builds_of_year(year, scope) for shard in having]
         return [build for each in found for build in each] if all(found) else []
 
     def is_built(self, month: date) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import reduce
 
@@ -20,9 +20,12 @@ from clickhouse.measures import (
     WITHOUT_ASKS,
 )
 
-MONTHS_PER_REFRESH = 2_500  # a build is its refresh times this, plus the month, counted from 1970
+# A build is its refresh times this, plus the month, counted from 1970, or this many and the year.
+MONTHS_PER_REFRESH = 2_500
+YEARS_FROM = 2_000
 OF_REFRESH = f"intDiv(build, {MONTHS_PER_REFRESH})"  # the refresh that made a row
-MONTHLY = ("toYear(day)", "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
+YEARLY = ("toYear(day)", "toStartOfYear(day)")
+MONTHLY = (*YEARLY, "toStartOfMonth(day)", "toStartOfQuarter(day)", "academic_year_start")
 TOTAL_KEYS = ("cluster", "flags", "outcome")
 JOB_KEYS = (
     "cluster", "qname", "owner", "group", "project", "department", "account", "granted_pe", "slots",
@@ -53,6 +56,7 @@ GRAINS = {
         (*MONTHLY, "toDayOfWeek(day)"),
     ),
     "month": ("toStartOfMonth(day)", MONTHLY),
+    "year": ("toStartOfYear(day)", YEARLY),
 }
 ROWS_PER_MARK = 256  # somebody's rows of a month are few, and those of values are long
 # Each part that is read takes half a millisecond, as long as thousands of rows, so small rollups
@@ -79,6 +83,16 @@ def build_of(refresh: int, month: date) -> int:
 def build_sql(refresh: int, day: str) -> str:
     """Write the build of the month in which a day is."""
     return f"{refresh * MONTHS_PER_REFRESH} + (toYear({day}) - 1970) * 12 + toMonth({day})"
+
+
+def build_of_year(refresh: int, year: int) -> int:
+    """Give the build of a year whose twelve months a refresh made."""
+    return refresh * MONTHS_PER_REFRESH + YEARS_FROM + year - 1970
+
+
+def build_of_year_sql(refresh: int, day: str) -> str:
+    """Write the build of the year in which a day is."""
+    return f"{refresh * MONTHS_PER_REFRESH + YEARS_FROM} + toYear({day}) - 1970"
 
 
 @dataclass(frozen=True)
@@ -129,8 +143,19 @@ class Cube:
         return reduce(lambda text, coarse: text.replace(coarse, ""), GRAINS[self.grain][1], sql)
 
     def has_people_of(self, other: Cube) -> bool:
-        """Tell whether the other one's rows of a scope can be made of this."""
-        return self.has_all_of(other) and not {*PEOPLE_KEYS} - {*self.keys}
+        """Tell whether the other one's rows of a scope can be made of this: months tell it."""
+        has_people = not self.of_years and {*PEOPLE_KEYS} <= {*self.keys}
+        return has_people and self.has_all_of(other)
+
+    def is_of_years_of(self, other: Cube) -> bool:
+        """Tell whether it has the same as a rollup of months, for whole years alone."""
+        of_months = replace(self, name=other.name, grain="month", small=other.small)
+        return self.of_years and of_months == other
+
+    @property
+    def of_years(self) -> bool:
+        """Tell whether it has rows of whole years alone, each under a build of its own."""
+        return self.grain == "year"
 
     @property
     def columns(self) -> frozenset[str]:
@@ -294,8 +319,15 @@ VALUE_CUBES = (
     Cube("user_value_months", "month", ("cluster", "owner", "group", "project"), of_values=True),
     Cube("value_months", "month", VALUE_KEYS, of_values=True),
 )
+# Of years that one refresh made: what takes long to read for ten years of months.
+YEAR_CUBES = (
+    Cube("cube_years", "year", JOB_KEYS, small=True),
+    Cube("node_years", "year", NODE_KEYS, kept=WITHOUT_ASKS),
+    Cube("size_value_years", "year", ("cluster", *SIZE_KEYS), of_values=True, small=True),
+    Cube("user_value_years", "year", ("cluster", *PEOPLE_KEYS), of_values=True, small=True),
+)
 # In the order in which they are made: what others are made of comes first.
-TABLES = (*reversed(DAY_CUBES), *reversed(CUBES), *reversed(VALUE_CUBES))
+TABLES = (*reversed(DAY_CUBES), *reversed(CUBES), *reversed(VALUE_CUBES), *YEAR_CUBES)
 # Most of whose rows a question without a filter reads, within a scope too.
 WHOLE = frozenset(cube.name for cube in TABLES if cube.scoped)
 

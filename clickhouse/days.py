@@ -34,6 +34,32 @@ def months_between(start: date, end: date) -> Iterator[date]:
         month = next_month(month)
 
 
+def months_of(year: int) -> list[Days]:
+    """List the months of a year."""
+    firsts = [date(year, month, 1) for month in range(1, 13)]
+    return [(first, next_month(first)) for first in firsts]
+
+
+def whole_years(spans: Iterable[Days]) -> list[int]:
+    """List the years all of whose months are among some spans of days."""
+    found = {*spans}
+    return [
+        year
+        for year in sorted({start.year for start, _ in found})
+        if found.issuperset(months_of(year))
+    ]
+
+
+def told_by(day: date) -> str:
+    """Write what of a row's day tells whether it is before another one: its year, if that will do.
+
+    Rows of months and years tell no more.
+    """
+    if (day.month, day.day) == (1, 1):
+        return "toStartOfYear(day)"
+    return "toStartOfMonth(day)" if day.day == 1 else "day"
+
+
 def clipped(spans: Iterable[Days], bounds: Days) -> Iterator[Days]:
     """Cut spans of days to those within `bounds`."""
     for start, end in spans:

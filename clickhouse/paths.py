@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from clickhouse.attempts import doubting_attempts, multi_node_lines, reach
+from clickhouse.cells import Cells, Source, cells_of
 from clickhouse.connection import Warehouse
 from clickhouse.coverage import Coverage, coverage_of
-from clickhouse.cubes import CUBES, DAY_CUBES, LINE_DAYS, VALUE_CUBES, Cube
-from clickhouse.days import DAY, Days, clipped, next_month, seconds, united, without
+from clickhouse.cubes import (
+    CUBES,
+    DAY_CUBES,
+    LINE_DAYS,
+    VALUE_CUBES,
+    YEAR_CUBES,
+    Cube,
+)
+from clickhouse.days import DAY, Days, next_month, seconds, united
 from clickhouse.measures import JOBS_OF_NAMES, QUANTITIES, VALUES
 from clickhouse.need import FIRST_DAY, LAST_DAY, NO_DAY, Need
 from clickhouse.rowset import (
@@ -35,35 +43,6 @@ BUILDS = "Array(UInt64)"
 LINES = "lines"  # what a path says that it reads where it takes them
 
 
-@dataclass
-class Cells:
-    """Which days of a period a rollup covers: those of whole months, and others."""
-
-    months: list[int] = field(default_factory=list)  # builds
-    built: list[int] = field(default_factory=list)  # builds of the months that `days` are of
-    days: list[Days] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Source:
-    """The rollups that have whole months of what is needed and its days, of which one may lack."""
-
-    need: Need
-    whole: Cube | None
-    days: Cube | None
-
-    def take(self, cells: Cells, builds: list[int], days: list[Days], *, whole: bool) -> bool:
-        """Add days of a month to the cells, all of it or some; tells whether it has them."""
-        if not builds or not (whole and self.whole or self.days):
-            return False
-        if whole and self.whole:
-            cells.months += builds
-        else:
-            cells.built += builds
-            cells.days += days
-        return True
-
-
 @dataclass(frozen=True)
 class Part:
     """What the rollups of a part of a question cover, each its own, and what lines are left for."""
@@ -81,12 +60,12 @@ class Part:
     def is_of_scope_alone(self) -> bool:
         """Tell whether all its rows are those that rollups have for its scope alone."""
         [*_, rest] = self.cells
-        return len(self.cells) > 1 and not (self.lines or rest.months or rest.days)
+        return len(self.cells) > 1 and not (self.lines or rest.years or rest.months or rest.days)
 
     @property
     def has_arrays_alone(self) -> bool:
-        """Tell whether all its rows are of months, of which a rollup has the values in arrays."""
-        return any(each.months for each in self.cells) and not (
+        """Tell whether all are of years or months, of which a rollup has the values in arrays."""
+        return any(each.years or each.months for each in self.cells) and not (
             self.lines or any(each.days for each in self.cells)
         )
 
@@ -154,18 +133,21 @@ def _sources(derived: Derived, need: Need) -> list[Source]:
 
 
 def _source(derived: Derived, need: Need, *, scoped_only: bool = False) -> Source | None:
+    of_values = need.kind in QUANTITIES
     whole, days = (
         next((c for c in some if c.scoped >= scoped_only and need.can_take(c, derived)), None)
-        for some in (VALUE_CUBES if need.kind in QUANTITIES else CUBES, DAY_CUBES)
+        for some in (VALUE_CUBES if of_values else CUBES, DAY_CUBES)
     )
-    return Source(need, whole, days) if whole or days else None
+    alike = (c for c in YEAR_CUBES if whole and c.is_of_years_of(whole))
+    years = next((c for c in alike if need.can_take(c, derived)), None)
+    return Source(need, whole, days, years) if whole or days else None
 
 
 def _joined(parts: Iterable[list[Source]]) -> list[list[Source]]:
     """Put parts together that the same rollups have, which are then read once."""
-    found: dict[tuple[tuple[Cube | None, Cube | None], ...], list[Source]] = {}
+    found: dict[tuple[tuple[Cube | None, ...], ...], list[Source]] = {}
     for sources in parts:
-        tables = tuple((each.whole, each.days) for each in sources)
+        tables = tuple(each.tables for each in sources)
         before = found.get(tables, sources)
         found[tables] = [
             replace(each, need=each.need.with_texts(its.need.texts))
@@ -179,48 +161,11 @@ def from_lines(warehouse: Warehouse, need: Need) -> Path:
     return _of_lines(warehouse, coverage_of(warehouse), need.of_everybody)
 
 
-def _cells(coverage: Coverage, sources: Sequence[Source]) -> tuple[list[Cells], list[Days]]:
-    """Say what the first rollup covers that has them, and which days are left to the lines.
-
-    To go through ten years of months takes as long as to plan a small query, so it is remembered.
-    """
-    need = sources[-1].need
-    having = (
-        (each.need.seen.number, each.whole is not None, each.days is not None) for each in sources
-    )
-    asked = (need.start, need.end, *having)
-    return coverage.remembered(asked, lambda: _find_cells(coverage, sources))
-
-
-def _find_cells(coverage: Coverage, sources: Sequence[Source]) -> tuple[list[Cells], list[Days]]:
-    cells: list[Cells] = [Cells() for _ in sources]
-    lines: list[Days] = []
-    need = sources[-1].need
-    for month in coverage.months():
-        whole = (month, next_month(month))
-        wanted = list(clipped([(need.start, need.end)], whole))
-        stale = coverage.stale(month)
-        if not wanted:
-            continue
-        days = [] if stale == [whole] else list(without(wanted[0], stale))
-        covered = days and any(
-            source.take(
-                cells[i],
-                coverage.builds_of(month, source.need.seen.number),
-                days,
-                whole=days == [whole],
-            )
-            for i, source in enumerate(sources)
-        )
-        lines += clipped(stale, wanted[0]) if covered else wanted
-    return cells, lines
-
-
 def _union(
     warehouse: Warehouse, coverage: Coverage, need: Need, parts: Iterable[Sequence[Source]]
 ) -> Path:
     parameters: dict[str, Any] = {}
-    covered = [Part(sources, *_cells(coverage, sources)) for sources in parts]
+    covered = [Part(sources, *cells_of(coverage, sources)) for sources in parts]
     in_arrays = can_be_of_arrays(need.texts) and all(
         part.has_arrays_alone for part in covered if {*part.need.columns()} & {*VALUES}
     )
@@ -260,11 +205,12 @@ def _rows_of(
     found: list[tuple[str, str]] = []
     for source, cells in zip(part.sources, part.cells, strict=True):
         kept = [*source.need.conditions]
-        if cells.months and (cube := source.whole):
-            known = _of_builds(coverage, cells.months, parameters)
-            its = [known, *kept, *_of_scope(source, cube, parameters)]
-            sql = of_cube(derived, cube, columns, its, absent, in_arrays=in_arrays)
-            found.append((cube.name, sql))
+        for builds, cube in ((cells.years, source.years), (cells.months, source.whole)):
+            if builds and cube:
+                known = _of_builds(coverage, builds, parameters)
+                its = [known, *kept, *_of_scope(source, cube, parameters)]
+                sql = of_cube(derived, cube, columns, its, absent, in_arrays=in_arrays)
+                found.append((cube.name, sql))
         if cells.days and (cube := source.days):
             kept.insert(0, _of_builds(coverage, cells.built, parameters))
             if not all(map(_is_month, cells.days)):

@@ -111,6 +111,11 @@ def _month_is(sign: str, day: date) -> str:
     return f"toStartOfMonth(day) {sign} {_date(day.replace(day=1) if sign == '<' else day)}"
 
 
+def _year_is(sign: str, day: date) -> str:
+    """Compare all days of a year."""
+    return f"toStartOfYear(day) {sign} {_date(day.replace(month=1, day=1) if sign == '<' else day)}"
+
+
 def _date(day: date) -> str:
     return f"toDate('{day}')"
 
@@ -161,7 +166,7 @@ def conditions(warehouse: Warehouse) -> dict[str, str]:
     for cube in TABLES:
         number = f"JSONExtract({_COMMENT}, '{NUMBER}', 'UInt64') AS {NUMBER}"
         own = f"({number}) > 0 AND scope = {NUMBER}"
-        is_on = _day_is if cube.grain == "day" else _month_is
+        is_on = {"day": _day_is, "year": _year_is}.get(cube.grain, _month_is)
         of_people = _seen(members, is_on) if cube.names_people else ()
         found[cube.name] = [*[own] * cube.scoped, *of_people]
     return {

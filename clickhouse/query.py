@@ -34,7 +34,7 @@ from clickhouse.filtering import (
 )
 from clickhouse.metrics import METRICS
 from clickhouse.need import FIRST_DAY, NO_DAY, Need
-from clickhouse.paths import Path, from_lines
+from clickhouse.paths import LINES, Path, from_lines
 from clickhouse.paths import has_rollups as rollups_have
 from clickhouse.public import PEOPLE, enough, is_public, people_of, without_few
 from clickhouse.question import Filter, Period, Question, known
@@ -274,7 +274,8 @@ def _path(warehouse: Warehouse, question: Question, need: Need) -> Path:
 
 
 def _settings(question: Question, path: Path) -> str:
-    return AT_ONCE if not question.filters and {*path.tables} <= WHOLE else EAGER
+    is_whole = {*path.tables} <= WHOLE or question.scope is None and LINES not in path.tables
+    return AT_ONCE if not question.filters and is_whole else EAGER
 
 
 def _texts(dimensions: Iterable[str], metrics: Iterable[str]) -> tuple[str, ...]:

@@ -20,13 +20,14 @@ from clickhouse import builds, due
 from clickhouse.attempts import doubting_attempts
 from clickhouse.builds import OF_BUILDS
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import Coverage, Known, Span, look
+from clickhouse.coverage import Coverage, look
 from clickhouse.cubes import NEAR, STORED, build_of
 from clickhouse.days import Days, next_month
 from clickhouse.errors import WarehouseError
 from clickhouse.hosts import on_each, opened
 from clickhouse.scopes import Scopes, wanted
 from clickhouse.shards import Shards
+from clickhouse.spans import Known, Span
 from clickhouse.unnamed import KEPT_SECONDS, drop_unnamed
 
 log = logging.getLogger(__name__)
@@ -217,9 +218,9 @@ def _refresh_scopes(warehouse: Warehouse, scopes: Scopes, stopped: Callable[[], 
             for unit in due.by_year(warehouse, days, users):
                 if stopped():
                     return
-                its_builds = [found[each] for each in unit]
-                builds.make_scoped(warehouse, number, its_builds, its)
-                _name_scopes(warehouse, number, its_builds, missing, scopes.numbers)
+                made = {each: found[each] for each in unit}
+                builds.make_scoped(warehouse, number, made, its)
+                _name_scopes(warehouse, number, [*made.values()], missing, scopes.numbers)
 
 
 def _lacking(coverage: Coverage, numbers: frozenset[int]) -> dict[frozenset[int], list[Span]]:

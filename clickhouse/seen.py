@@ -10,6 +10,7 @@ from typing import Any
 
 from clickhouse import askers
 from clickhouse.connection import Warehouse
+from clickhouse.days import told_by
 from clickhouse.dimensions import DIMENSIONS
 from clickhouse.filtering import bind, bind_values, has_sql
 from clickhouse.members import Members, Span, members_of
@@ -146,7 +147,5 @@ def _of_members(span: Span, names: list[str], parameters: dict[str, Any]) -> str
     if span.cluster:
         conditions.append(f"cluster = {bind(span.cluster, 'String', parameters)}")
     for sign, day in span.limits:
-        # months will do where a membership begins and ends with one
-        own = "toStartOfMonth(day)" if day.day == 1 else "day"
-        conditions.append(f"{own} {sign} {bind(day, 'Date', parameters)}")
+        conditions.append(f"{told_by(day)} {sign} {bind(day, 'Date', parameters)}")
     return f"({' AND '.join(conditions)})"

@@ -12,7 +12,7 @@ from functools import reduce
 
 from clickhouse import codes
 from clickhouse.attempts import multi_node_lines
-from clickhouse.days import Days, united
+from clickhouse.days import Days, told_by, united
 from clickhouse.dimensions import span_sql
 from clickhouse.requests import LAMBDAS, amount_sql
 from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings
@@ -319,13 +319,12 @@ def _share(settings: Settings, word: int) -> str:
 
 
 def _guarded(guard: Guard, sql: str) -> str:
-    """Make a number 0 on lines of other clusters and days; of months where these tell the days."""
+    """Make a number 0 on lines of other clusters and days, or months and years."""
     clusters, since, until = guard
     conditions = []
     if clusters:
         conditions.append(f"(cluster IN ({', '.join(map(literal, clusters))}))")
     for sign, day, limit in ((">=", since, FIRST_DAY), ("<", until, NO_END)):
         if day != limit:
-            own = "toStartOfMonth(day)" if day.day == 1 else "day"
-            conditions.append(f"({own} {sign} toDate('{day}'))")
+            conditions.append(f"({told_by(day)} {sign} toDate('{day}'))")
     return " * ".join([*conditions, sql])

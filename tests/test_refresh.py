@@ -180,7 +180,7 @@ def test_rows_that_nothing_names_are_dropped_in_time(db: Warehouse, tmp_path: Pa
     for seed in range(2):
         load_bytes(db, tmp_path / f"late{seed}", accounting(10 + seed, 20))
         rollups.refresh(db)
-    assert all(unnamed_rows(db, cube.name) for cube in TABLES)
+    assert all(unnamed_rows(db, cube.name) for cube in TABLES if not cube.of_years)  # none whole
     unnamed.drop_unnamed(db, kept_seconds=0, settled_seconds=0)
     assert not any(unnamed_rows(db, cube.name) for cube in TABLES)
     check_all(db)

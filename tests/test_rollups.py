@@ -13,7 +13,6 @@ import pytest
 
 from clickhouse import builds, coverage, rollups, site
 from clickhouse.connection import Warehouse
-from clickhouse.coverage import Built, Part
 from clickhouse.cubes import TABLES
 from clickhouse.days import united, without
 from clickhouse.dimensions import DIMENSIONS
@@ -24,6 +23,7 @@ from clickhouse.need import COLUMNS
 from clickhouse.query import Filter, Period, Question, ask, explain, to_sql
 from clickhouse.rowset import DERIVED
 from clickhouse.settings import ClusterSettings, Settings
+from clickhouse.spans import Built, Part
 from clickhouse.words import words
 from tests.helpers import CLUSTER, column, line, load_bytes, warehouse
 from tests.rolled import (

@@ -323,6 +323,7 @@ VALUE_CUBES = (
 YEAR_CUBES = (
     Cube("cube_years", "year", JOB_KEYS, small=True),
     Cube("node_years", "year", NODE_KEYS, kept=WITHOUT_ASKS),
+    Cube("host_years", "year", HOST_KEYS, kept=WITHOUT_ASKS, small=True),
     Cube("size_value_years", "year", ("cluster", *SIZE_KEYS), of_values=True, small=True),
     Cube("user_value_years", "year", ("cluster", *PEOPLE_KEYS), of_values=True, small=True),
 )

@@ -17,6 +17,7 @@ from clickhouse.dimensions import span_sql
 from clickhouse.requests import LAMBDAS, amount_sql
 from clickhouse.settings import FIRST_DAY, NO_END, Member, Settings, SubClusterSettings
 
+CLASSES = ("sequential", "single-node", "multi-node", "parallel-unknown")
 WILD = frozenset("*?")  # in a pattern: any characters, any one
 WORD_BITS = 64
 Guard = tuple[tuple[str, ...], date, date]  # clusters, since, until
@@ -56,8 +57,8 @@ def derived(settings: Settings) -> dict[str, str]:
     ids, bits = "arrayFilter(id -> id > 0, metagroup_ids)", "bitPositionsToArray(flags)"
     return {
         "largest_node": f"toUInt32({largest_node_sql(settings)})",
-        "parallel_class": f"toLowCardinality({parallel_class_sql(settings)})",
-        "sub_cluster": f"toLowCardinality({sub_cluster_sql(settings)})",
+        "parallel_class": parallel_class_sql(settings),
+        "sub_cluster": sub_cluster_sql(settings),
         "metagroup_ids": metagroup_ids_sql(settings),
         "metagroup_shares": metagroup_shares_sql(settings),
         "metagroups": f"arrayMap(id -> {_texts(settings.metagroups)}[id], {ids})",
@@ -79,12 +80,15 @@ def node_spread_sql(near: str = "SELECT record_id FROM multi_node_lines") -> str
 
 
 def parallel_class_sql(settings: Settings) -> str:
-    """Write the class of a line: the accounting holds no allocation rule, and none is guessed."""
+    """Write the class of a line: the accounting holds no allocation rule, and none is guessed.
+
+    Numbers are chosen from, and the name looked up at the end: texts would be copied each time.
+    """
     stated = pe_class_sql(settings)
     return (
-        f"multiIf(granted_pe = '' OR slots = 1, 'sequential', node_spread = 3, 'multi-node',"
-        f" {stated} != '', {stated}, node_spread = 2, 'multi-node', node_spread = 1, 'single-node',"
-        " largest_node > 0 AND slots > largest_node, 'multi-node', 'parallel-unknown')"
+        f"{_texts(CLASSES)}[multiIf(granted_pe = '' OR slots = 1, 1, node_spread = 3, 3,"
+        f" {stated} > 0, {stated}, node_spread = 2, 3, node_spread = 1, 2,"
+        " largest_node > 0 AND slots > largest_node, 3, 4)]"
     )
 
 
@@ -138,13 +142,17 @@ def academic_year_sql(settings: Settings) -> str:
 
 
 def pe_class_sql(settings: Settings) -> str:
-    """Write the class of a parallel environment as the clusters' settings state it, '' if none."""
+    """Write which class the clusters' settings state for a parallel environment, 0 if none."""
     cases = {
-        name: f"{_names([*classes.values(), ''])}[1 + {_first_match('granted_pe', each)}]"
+        name: _lookup(
+            [CLASSES.index(each) + 1 for each in cluster.pe_classes.values()],
+            0,
+            _first_match("granted_pe", [(pattern,) for pattern in cluster.pe_classes]),
+        )
         for name, cluster in settings.clusters.items()
-        if (classes := cluster.pe_classes) and (each := [(pattern,) for pattern in classes])
+        if cluster.pe_classes
     }
-    return _by_cluster(cases, "''")
+    return _by_cluster(cases, "0")
 
 
 def largest_node_sql(settings: Settings) -> str:
@@ -158,23 +166,32 @@ def largest_node_sql(settings: Settings) -> str:
 
 
 def sub_cluster_sql(settings: Settings) -> str:
-    """Write the name of the line's sub-cluster, '' where no pattern matches."""
+    """Write the name of the line's sub-cluster, '' where no pattern matches.
+
+    Numbers are chosen from, and the name looked up at the end, as for the parallel class.
+    """
+    clusters = {name: each.sub_clusters for name, each in settings.clusters.items()}
+    names = [*dict.fromkeys(name for each in clusters.values() for name in each)]
     cases = {
-        name: _named(cluster.sub_clusters)
-        for name, cluster in settings.clusters.items()
-        if cluster.sub_clusters
+        name: _lookup([names.index(each) for each in its], len(names), _matched(its))
+        for name, its in clusters.items()
+        if its
     }
-    return _by_cluster(cases, "''")
+    return f"{_texts([*names, ''])}[1 + {_by_cluster(cases, str(len(names)))}]" if cases else "''"
 
 
-def _named(sub_clusters: Mapping[str, SubClusterSettings]) -> str:
+def _matched(sub_clusters: Mapping[str, SubClusterSettings]) -> str:
     hosts = _first_match("hostname", [each.hosts for each in sub_clusters.values()])
     queues = _first_match("qname", [each.queues for each in sub_clusters.values()])
-    return f"{_names([*sub_clusters, ''])}[1 + least({hosts}, {queues})]"
+    return f"least({hosts}, {queues})"
 
 
-def _names(values: Iterable[str]) -> str:
-    return f"CAST({_array(map(literal, values))}, 'Array(LowCardinality(String))')"
+def _lookup(numbers: Sequence[int], none: int, place: str) -> str:
+    """Write the number at a place, counted from 0; after the last one there is none."""
+    found = [*numbers, none]
+    if found == [*range(len(found))]:
+        return place
+    return f"CAST({_array(found)}, 'Array(UInt16)')[1 + {place}]"
 
 
 def _first_match(column: str, patterns: Sequence[tuple[str, ...]]) -> str:

@@ -85,7 +85,8 @@ def test_each_question_takes_the_smallest_rollup_of_its_scope(db: Warehouse) -> 
     assert SCOPED == [
         "queue_days", "total_days", "host_months", "ending_months", "hour_months", "queue_months",
         "user_months", "total_months", "request_value_months", "queue_value_months",
-        "size_value_months", "qname_value_months", "total_value_months", "size_value_years",
+        "size_value_months", "qname_value_months", "total_value_months", "host_years",
+        "size_value_years",
     ]  # fmt: skip
     by = {
         (): ("total_months",),

@@ -90,10 +90,11 @@ class Coverage:
 
     def remembered(self, asked: object, find: Callable[[], Found]) -> Found:
         """Find something out once for as long as the coverage stays as it is."""
-        if asked not in self.memo and len(self.memo) >= MOST_REMEMBERED:
-            self.memo.clear()
         if (found := self.memo.get(asked, NOTHING)) is NOTHING:
-            found = self.memo[asked] = find()
+            found = find()  # which may remember something itself
+            if len(self.memo) >= MOST_REMEMBERED:
+                self.memo.clear()
+            self.memo[asked] = found
         return cast(Found, found)
 
     def midnight(self) -> str:

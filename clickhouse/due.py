@@ -16,12 +16,20 @@ from clickhouse.days import DAY, Days, next_month
 RECENT_DAYS = 3
 MORE_DAYS = 4
 
+# Where none has come for so long, none is waited for.
+QUIET_DAYS = 14
+
 # A year whose months have stayed as they are for so long is made as one: each part of a table
 # that a question reads takes its time, and each refresh makes one.
 TOGETHER_SECONDS = 86_400
 
 # Up to so many lines, years are made together: each time takes a second or two, however few.
 LINES_AT_ONCE = 1_000_000
+
+
+def today() -> date:
+    """Give the day that it is in UTC."""
+    return datetime.now(UTC).date()
 
 
 def stale(coverage: Coverage) -> list[Days]:
@@ -33,7 +41,9 @@ def stale(coverage: Coverage) -> list[Days]:
 def _to_make(coverage: Coverage, month: date) -> list[Days]:
     """Say which days of a month are made: all, apart where more may come soon, or these alone."""
     end = next_month(month)
-    newest = min(max(part.ends for part in coverage.parts), datetime.now(UTC).date())
+    newest = min(max(part.ends for part in coverage.parts), today())
+    if today() - newest > QUIET_DAYS * DAY:
+        return [(month, end)]
     split = newest - RECENT_DAYS * DAY
     if coverage.is_built(month):
         last, [(stale, _), *_] = coverage.spans[month][-1], coverage.stale(month)

@@ -177,31 +177,37 @@ BY_MONTH = Question(("jobs", "cpu_hours"), ("month",))
 
 @contextmanager
 def refreshed(
-    url: str, folder: Path, jobs: int = 400, site: Mapping[str, Any] = SITE
+    url: str,
+    folder: Path,
+    jobs: int = 400,
+    site: Mapping[str, Any] = SITE,
+    first: int = T - 40 * DAY,
+    days: int = 120,
 ) -> Iterator[Warehouse]:
     """Give a database of some jobs with its rollups; to copy an embedded one saves two seconds."""
+    content = accounting(1, jobs, first, days)
     is_copied = url.startswith("chdb://")
     if is_copied:
-        shutil.copytree(_filled(jobs, site), url.removeprefix("chdb://"), symlinks=True)
+        shutil.copytree(_filled(content, site), url.removeprefix("chdb://"), symlinks=True)
     with warehouse(url, **site) as opened:
         if not is_copied:
-            _fill(opened, folder, jobs)
+            _fill(opened, folder, content)
         yield opened
 
 
-def _fill(opened: Warehouse, folder: Path, jobs: int) -> None:
-    load_bytes(opened, folder / "accounting", accounting(1, jobs))
+def _fill(opened: Warehouse, folder: Path, content: bytes) -> None:
+    load_bytes(opened, folder / "accounting", content)
     rollups.refresh(opened)
 
 
-def _filled(jobs: int, site: Mapping[str, Any]) -> Path:
+def _filled(content: bytes, site: Mapping[str, Any]) -> Path:
     """Make an embedded database once in a process."""
-    key = f"{jobs} {site}"
+    key = f"{hash(content)} {site}"
     if key not in _databases:
         folder = Path(tempfile.mkdtemp(prefix="pychart-filled-"))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         with warehouse(f"chdb://{folder}/db", **site) as opened:
-            _fill(opened, folder, jobs)
+            _fill(opened, folder, content)
         _databases[key] = folder / "db"
     return _databases[key]
 

@@ -31,7 +31,8 @@ FIRST_DAY, LAST_DAY, NO_DAY = date(1970, 1, 1), date(2106, 2, 6), date(2149, 6, 
 class Need:
     """What a question takes: SQL over the rows (`texts`), and what rows must meet.
 
-    `conditions` are those of filters, and `seen` has those of a scope.
+    `conditions` are those of filters, and `seen` has those of a scope. Rows of one user are `few`:
+    an index finds them, and those of months take less than a second table.
     """
 
     texts: tuple[str, ...]
@@ -39,6 +40,7 @@ class Need:
     start: date = FIRST_DAY
     end: date = NO_DAY
     seen: Seen = EVERYTHING
+    few: bool = False
 
     @property
     def of_everybody(self) -> Need:

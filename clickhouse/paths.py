@@ -40,6 +40,7 @@ from clickhouse.seen import for_whom
 from clickhouse.shards import OTHER_REPLICA, SERVER, Shards, rows_of
 
 BUILDS = "Array(UInt64)"
+UNION = " UNION ALL "
 LINES = "lines"  # what a path says that it reads where it takes them
 
 
@@ -138,7 +139,7 @@ def _source(derived: Derived, need: Need, *, scoped_only: bool = False) -> Sourc
         next((c for c in some if c.scoped >= scoped_only and need.can_take(c, derived)), None)
         for some in (VALUE_CUBES if of_values else CUBES, DAY_CUBES)
     )
-    alike = (c for c in YEAR_CUBES if whole and c.is_of_years_of(whole))
+    alike = (c for c in YEAR_CUBES if whole and not need.few and c.is_of_years_of(whole))
     years = next((c for c in alike if need.can_take(c, derived)), None)
     return Source(need, whole, days, years) if whole or days else None
 
@@ -172,7 +173,8 @@ def _union(
     counting = [part.need.counts_alone for part in covered if part.need.counts]
     in_sets = len(covered) > 1 and bool(counting) and all(counting)
     columns = [name for name in need.columns() if not (in_sets and name in JOBS_OF_NAMES)]
-    found: list[tuple[str, str]] = []
+    tables: list[str] = []
+    selects: list[str] = []
     for part in covered:
         own = part.need.columns()
         absent = {
@@ -182,13 +184,21 @@ def _union(
         }
         if in_sets and part.need.counts:
             rows = _rows_of(warehouse, coverage, part, own, ALL, in_arrays, parameters)
-            found += [(table, of_sets(sql, columns, absent)) for table, sql in rows]
+            selects.append(of_sets(UNION.join(sql for _, sql in rows), columns, absent))
         else:
-            found += _rows_of(warehouse, coverage, part, columns, absent, in_arrays, parameters)
-    tables = dict.fromkeys(table for table, _ in found)
-    union = " UNION ALL ".join(sql for _, sql in found)
+            rows = _rows_of(warehouse, coverage, part, columns, absent, in_arrays, parameters)
+            selects += (sql for _, sql in rows)
+        tables += (table for table, _ in rows)
     alone = need.seen.number * all(part.is_of_scope_alone for part in covered)
-    return Path(union, parameters, tuple(tables), warehouse.shards, in_arrays, in_sets, alone)
+    return Path(
+        UNION.join(selects),
+        parameters,
+        tuple(dict.fromkeys(tables)),
+        warehouse.shards,
+        in_arrays,
+        in_sets,
+        alone,
+    )
 
 
 def _rows_of(

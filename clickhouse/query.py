@@ -260,7 +260,8 @@ def _need(
     spread = question.booked == "spread"
     seen = of_scope(warehouse, question.scope, parameters, filters=question.filters, spread=spread)
     start, end = question.period.start or FIRST_DAY, question.period.end or NO_DAY
-    return Need((*texts, *of_parts), tuple(of_rows), start, end, seen), of_parts
+    few = any(each.dimension == "user" and not each.exclude for each in question.filters)
+    return Need((*texts, *of_parts), tuple(of_rows), start, end, seen, few), of_parts
 
 
 def _needed_texts(question: Question) -> tuple[str, ...]:

@@ -86,6 +86,8 @@ def test_whole_years_come_from_rows_of_years(db: Warehouse) -> None:
     assert tables(db, replace(CLASSES, dimensions=("account", "month"))) == ("cube_months",)
     assert tables(db, in_(MEDIANS, "2018")) == ("user_value_years",)
     assert tables(db, in_(SIZES, "2018")) == ("queue_months", "size_value_years")
+    of_user = replace(CLASSES, filters=(Filter("user", ("bob",)),))  # few rows: one table will do
+    assert tables(db, of_user) == ("cube_months",)
     assert tables(db, in_(HOSTS, "2018")) == ("host_years", "node_years")
     [rows] = column(db, "SELECT count() FROM cube_years")
     [months] = column(db, "SELECT count() FROM cube_months")

@@ -1,13 +1,15 @@
 """How long the questions of each page of the app take, one by one and together.
 
     python -m benchmarks.pages --config pychart.toml [--runs 5] [--only nodes] [--each] [--first]
+        [--rules]
 
 Each page is run once in Streamlit's own tester, over all years without a filter and again for the
 largest user, and what it asks is noted. The questions are then asked anew: one by one, and all of a
 page as it asks them, side by side and what follows from answers after these. Medians of wall time
 in milliseconds, planning and the look at what the rollups cover included; `CPU` is that of all
 together, of the engine too. With `--each` every question has a line. With `--first` the engine
-forgets before each page where conditions are met.
+forgets before each page where conditions are met. With `--rules` it fails where one question
+without a filter is above 50 ms, all of a page above 100, or with the filter above 300.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import pyarrow as pa
@@ -85,8 +88,10 @@ def _median(found: Sequence[Took]) -> Took:
     return Took(*(statistics.median(getattr(took, of) for took in found) for of in ("wall", "cpu")))
 
 
-def measure(db: Warehouse, page: str, rounds: Rounds, options: argparse.Namespace) -> str:
-    """Time a page's questions, in turns; gives a line of what they take."""
+def measure(
+    db: Warehouse, page: str, rounds: Rounds, options: argparse.Namespace
+) -> tuple[float, float]:
+    """Time a page's questions, in turns, and print it; gives the slowest, and all together."""
     every = [asked for each in rounds for asked in each]
     prepare = partial(forget, db, options.first)
     alone: list[list[Took]] = [[] for _ in every]
@@ -104,10 +109,12 @@ def measure(db: Warehouse, page: str, rounds: Rounds, options: argparse.Namespac
             print(f"    {its.wall:4.0f} ms {its.cpu:4.0f} CPU  {asked}"[:400])
     all_ = _median(together)
     slowest = max(its.wall for its in medians)
-    return (
+    print(
         f"{page:12} {len(every):4} {slowest:6.0f} ms {sum(its.wall for its in medians):6.0f} ms"
-        f" {all_.wall:6.0f} ms {all_.cpu:6.0f} CPU"
+        f" {all_.wall:6.0f} ms {all_.cpu:6.0f} CPU",
+        flush=True,
     )
+    return slowest, all_.wall
 
 
 def main() -> None:
@@ -117,16 +124,22 @@ def main() -> None:
     parser.add_argument("--only", default="", help="pages with this in their path")
     parser.add_argument("--each", action="store_true", help="every question too")
     parser.add_argument("--first", action="store_true", help="as nobody asked it before")
+    parser.add_argument("--rules", action="store_true", help="fail above what is asked for")
     options = parser.parse_args()
+    above = []
     with open_current(load_settings(options.config)) as db:
         holder.use(db)
         [user] = values(db, "user", limit=1)
-        for query in ({}, {"user": user}):
+        for query, alone, together in (({}, ALONE, TOGETHER), ({"user": user}, inf, FILTERED)):
             print(f"{query or 'no filter'}: questions, the slowest, one by one, together")
             for page in paths():
                 rounds = asked_by(page, **query) if options.only in page else []
                 if rounds:
-                    print(measure(db, page, rounds, options), flush=True)
+                    slowest, all_ = measure(db, page, rounds, options)
+                    above += [page] if slowest > alone or all_ > together else []
+    print(f"above what is asked for: {', '.join(above) or 'none'}")
+    if above and options.rules:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -231,7 +231,7 @@ class CoverageOfShards(Coverage):
         months = [month for month, _ in months_of(year) if month in self._having]
         if any(map(self.stale, months)):
             return []
-        having = [shard for shard in self.shards if any(shard in self._having[m] for m in months)]
+        having = [each for each in self.shards if any(m.year == year for m in each.months())]
         found = [shard.builds_of_year(year, scope) for shard in having]
         return [build for each in found for build in each] if all(found) else []
 

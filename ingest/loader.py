@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -24,9 +24,8 @@ from clickhouse.errors import (
     SourceError,
     WarehouseError,
 )
-from clickhouse.hosts import on_each_shard
 from ingest import batch, identity, ledger, poison
-from ingest.merges import Merges
+from ingest.merges import Merges, holds_other_files, merge_doubled
 from ingest.sources import STANDARD_INPUT, Source, check_whole, open_source
 from ingest.tail import (
     TAIL_BYTES,
@@ -149,7 +148,7 @@ def load_file(
     if summary.rejects:
         summary.first_rejects = _first_rejects(warehouse, cluster, summary, loader.at.generation)
     copies = summary.records and (not summary.start or summary.bytes > MERGE_BYTES)
-    if copies and _holds_other_files(warehouse, summary, loader.at.generation):
+    if copies and holds_other_files(warehouse, summary.file_id, loader.at.generation):
         _merge_if_possible(warehouse, cluster, summary)
     summary.seconds = time.monotonic() - began
     return summary
@@ -434,46 +433,6 @@ def _first_rejects(
 def _merge_if_possible(warehouse: Warehouse, cluster: str, summary: Summary) -> None:
     """Merge copies away; where that fails they are only slower to read, and all is loaded."""
     try:
-        merge_doubled(warehouse, cluster, summary)
+        merge_doubled(warehouse, cluster, summary.file_id, summary.start)
     except WarehouseError as error:
         log.warning("%s: its copies are left to the background merges: %s", summary.path, error)
-
-
-def merge_doubled(warehouse: Warehouse, cluster: str, summary: Summary) -> None:
-    """Merge the years that this load left with copies: reading around them costs four times."""
-    if warehouse.shards:
-        merge = partial(merge_doubled, cluster=cluster, summary=summary)
-        on_each_shard(warehouse, warehouse.shards, merge, "merging its copies")
-        return
-    place = {"cluster": cluster, "file_id": summary.file_id, "start": summary.start}
-    first, last, years = warehouse.rows(
-        "SELECT min(time), max(time), groupUniqArray(toYear(time)) FROM accounting"
-        " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
-        " AND offset >= {start:UInt64}",
-        place,
-    )[0]
-    span = {"cluster": cluster, "first": first, "last": last}
-    if _rows_between("accounting", warehouse, span) > _rows_between(
-        "accounting FINAL", warehouse, span
-    ):
-        for year in years:
-            warehouse.command(f"OPTIMIZE TABLE accounting PARTITION {int(year)} FINAL")
-
-
-def _rows_between(table: str, warehouse: Warehouse, span: Mapping[str, object]) -> int:
-    found = warehouse.rows(
-        f"SELECT count() FROM {table} WHERE cluster = {{cluster:String}}"
-        " AND time BETWEEN {first:DateTime('UTC')} AND {last:DateTime('UTC')}",
-        span,
-    )
-    return int(found[0][0])
-
-
-def _holds_other_files(warehouse: Warehouse, summary: Summary, generation: int) -> bool:
-    """Whether anything but this file's generation is loaded; else there can be no copies."""
-    found = warehouse.rows(
-        "SELECT count() FROM batches"
-        " WHERE NOT (file_id = {file_id:String} AND generation = {generation:UInt32})",
-        {"file_id": summary.file_id, "generation": generation},
-    )
-    return bool(found[0][0])

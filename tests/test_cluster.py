@@ -30,7 +30,7 @@ from clickhouse.errors import ConfigError, WarehouseError, WarehouseUnreachable
 from clickhouse.extras import Extras, ask_more
 from clickhouse.failures import translate
 from clickhouse.migrate import INTERFACE, migrate, schema, views
-from clickhouse.query import Filter, Period, Question, ask, values
+from clickhouse.query import Filter, Period, Question, ask, to_sql, values
 from clickhouse.records import Search, search
 from clickhouse.rollups import refresh
 from clickhouse.scope import Scope
@@ -228,6 +228,19 @@ def test_standard_questions_have_the_same_answers(pair: Pair) -> None:
             assert not pair.differ(lambda db, asked=asked: ask(db, asked)), (name, exact)
     for name, shape in DISTRIBUTIONS.items():
         assert not pair.differ(lambda db, shape=shape: distribution(db, shape)), name
+
+
+@pytest.mark.parametrize("period", [YEAR, Period(), Period.parse("2024-11..2025-12")])
+def test_whole_years_are_the_same_on_shards(pair: Pair, period: Period) -> None:
+    for asked in (
+        Question(("jobs", "core_hours"), ("user", "parallel_class"), period),
+        Question(("jobs", "users", "core_hours"), ("node",), period),
+        Question(("duration_median", "wait_p90"), ("user",), period),
+    ):
+        for warehouse in (pair.both, pair.alone):
+            read = to_sql(warehouse, asked)[2].tables
+            assert any(name.endswith("_years") for name in read), read
+        assert not pair.differ(lambda db, asked=asked: ask(db, asked)), asked
 
 
 def test_random_questions_have_the_same_answers(

@@ -13,7 +13,8 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -56,14 +57,19 @@ class Statement:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
+GONE = Statement(0, "", "").checksum  # of a piece that there is no more
+
+
 def schema() -> list[Statement]:
     """List the statements of `schema/` in order."""
     return _statements("schema")
 
 
+@cache
 def parser() -> list[Statement]:
     """List the statements of `parser/` in order."""
-    return _statements("parser")
+    filled = {"record": files("clickhouse").joinpath("parser/record.sql").read_text().rstrip()}
+    return [Statement(s.number, s.name, _fill(s.sql, filled)) for s in _statements("parser")]
 
 
 def views(settings: Settings, everywhere: str = "") -> list[Statement]:
@@ -96,8 +102,11 @@ def migrate(warehouse: Warehouse) -> list[str]:
         return migrate_again(warehouse)
     _refuse_half_made(warehouse)
     with ONE_AT_A_TIME:
-        done = apply(warehouse) + replace_parser(warehouse)
-        return done + _replace_for(warehouse, warehouse.settings)
+        done = apply(warehouse)
+        with ThreadPoolExecutor(1) as beside:  # neither knows of the other, and each takes 0.1 s
+            viewed = beside.submit(_replace_for, warehouse, warehouse.settings)
+            done += replace_parser(warehouse)
+        return done + viewed.result()
 
 
 def _refuse_half_made(warehouse: Warehouse) -> None:
@@ -188,11 +197,12 @@ def current_of(warehouse: Warehouse, first: int) -> dict[str, str]:
 def replace_parser(warehouse: Warehouse) -> list[str]:
     """Replace the way from `landing` to the stored tables as a whole: its pieces fit each other."""
     for attempt in range(ATTEMPTS):
-        current = current_of(warehouse, FIRST_OF_PARSER)
-        if all(current.get(each.name) == each.checksum for each in parser()):
+        found = current_of(warehouse, FIRST_OF_PARSER)
+        current = {name: checksum for name, checksum in found.items() if checksum != GONE}
+        if current == {each.name: each.checksum for each in parser()}:
             return []
         try:
-            return _build_parser(warehouse)
+            return _build_parser(warehouse, current)
         except WarehouseError:  # another process took a piece away under this one
             if attempt == ATTEMPTS - 1:
                 raise
@@ -200,14 +210,18 @@ def replace_parser(warehouse: Warehouse) -> list[str]:
     raise AssertionError("not reached")
 
 
-def _build_parser(warehouse: Warehouse) -> list[str]:
-    for statement in reversed(parser()):
-        warehouse.command(f"DROP TABLE IF EXISTS {statement.name[5:]} SYNC")
+def _build_parser(warehouse: Warehouse, current: Iterable[str]) -> list[str]:
+    names = [each.name for each in parser()]
+    others = set(current).difference(names)  # that an earlier version had
+    for name in sorted(others.union(names), reverse=True):
+        warehouse.command(f"DROP TABLE IF EXISTS {name[5:]} SYNC")
     for statement in parser():
         warehouse.command(statement.sql)
-    return remember(
-        warehouse, [Statement(FIRST_OF_PARSER + s.number, s.name, s.sql) for s in parser()]
-    )
+    numbers = {each.number for each in parser()}
+    gone = [Statement(int(name[:4]), name, "") for name in others if int(name[:4]) not in numbers]
+    done = [*parser(), *gone]
+    remember(warehouse, [Statement(FIRST_OF_PARSER + s.number, s.name, s.sql) for s in done])
+    return names
 
 
 def replace_views(
@@ -250,9 +264,8 @@ def remember(warehouse: Warehouse, done: list[Statement]) -> list[str]:
 def _statements(folder: str) -> list[Statement]:
     """Read once: new files beneath a running process must not meet its old code."""
     entries = files("clickhouse").joinpath(folder).iterdir()
-    found = sorted(
-        (entry for entry in entries if ".sql" in entry.name), key=lambda entry: entry.name
-    )
+    numbered = (entry for entry in entries if re.fullmatch(r"\d{4}_\w+\.sql", entry.name))
+    found = sorted(numbered, key=lambda entry: entry.name)
     return [
         Statement(int(entry.name[:4]), entry.name.removesuffix(".sql"), entry.read_text())
         for entry in found

@@ -52,7 +52,7 @@ def land(
         for table in ("accounting", "rejected_lines"):
             warehouse.command(f"TRUNCATE TABLE {table}")
     cluster = f"text{number}"
-    for block in _pieces(Block(0, content), block_bytes):
+    for block in _pieces(Block(0, bytearray(content)), block_bytes):
         rows = [
             piece
             for row in _pieces(block, row_bytes)
@@ -115,7 +115,7 @@ def faults(content: bytes, found: Landed, sound: Mapping[bytes, str]) -> list[st
 def _miscounted(content: bytes, kept: int) -> list[str]:
     """Compare the loader's own count, which sees no fields either, with this one."""
     expected = len(content.removesuffix(b"\n").split(b"\n")) if content else 0
-    counts = batch.count(Block(0, content)) if content else batch.Counts(0, 0)
+    counts = batch.count(Block(0, bytearray(content))) if content else batch.Counts(0, 0)
     if (counts.lines, counts.lines - counts.ignored) == (expected, kept):
         return []
     return [f"the loader counts {counts}, of {expected} lines {kept} are kept"]
@@ -128,5 +128,5 @@ def _pieces(block: Block, size: int) -> Iterator[Block]:
         end = data.rfind(b"\n", start, start + size) + 1
         if end <= start:
             end = data.find(b"\n", start) + 1 or len(data)
-        yield Block(block.offset + start, data[start:end])
+        yield Block(block.offset + start, bytearray(data[start:end]))
         start = end

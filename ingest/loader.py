@@ -47,7 +47,6 @@ IN_FLIGHT = 2  # inserts at once, and another being read: two cores parse
 COMMIT_BATCHES = 4  # batches whose rows are looked for, and remembered, together
 SENDS = 3  # of a batch whose rows did not arrive although the insert was acknowledged
 
-BATCHES_HELD = COMMIT_BATCHES + IN_FLIGHT + 1  # in memory at a time
 MERGE_BYTES = 1024**2  # a smaller load leaves its copies to the merges in the background
 
 # A block may touch any number of years; the key, and not the insert, removes duplicates.
@@ -55,6 +54,7 @@ INSERT_SETTINGS = {
     "max_block_size": 3000,  # one row of the landing table at a time
     "max_partitions_per_insert_block": 0,
     "optimize_on_insert": 0,
+    "query_plan_enable_optimizations": 0,
 }
 
 
@@ -250,8 +250,10 @@ class _Loader:
         tail = resumed.tail
         waiting: deque[_Sent] = deque()
         landed: list[_Sent] = []
+        spare: list[bytearray] = []
+        size = self._block_bytes()
         with Merges(self.warehouse) as merges, ThreadPoolExecutor(IN_FLIGHT) as pool:
-            for block in read_blocks(source, resumed.pending, self.at.offset, self._block_bytes()):
+            for block in read_blocks(source, resumed.pending, self.at.offset, size, spare):
                 tail = (tail + block.data[-TAIL_BYTES:])[-TAIL_BYTES:]
                 insert = pool.submit(self._insert, block)
                 waiting.append(_Sent(block, batch.count(block), tail_hash(tail), insert))
@@ -261,6 +263,7 @@ class _Loader:
                         merges.wait()
                 if len(landed) >= COMMIT_BATCHES:
                     self._commit(source, landed)
+                    spare += [sent.block.data for sent in landed if not sent.insert.exception()]
                     landed = []
                 if self.control.stopped():
                     break

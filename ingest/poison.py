@@ -39,7 +39,7 @@ class Isolation:
                 self.halve(half, again)
 
 
-def _middle(data: bytes | bytearray) -> int:
+def _middle(data: bytearray) -> int:
     """Give where the line in the middle ends, or begins; 0 where there is but one line."""
     cut = data.find(b"\n", len(data) // 2) + 1
     if 0 < cut < len(data):

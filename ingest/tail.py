@@ -18,7 +18,7 @@ class Block:
     """Whole lines that begin at byte `offset` of the decompressed stream."""
 
     offset: int
-    data: bytes | bytearray
+    data: bytearray
 
     @property
     def end(self) -> int:
@@ -81,14 +81,18 @@ def tail_hash(tail: bytes) -> str:
     return hashlib.blake2b(tail[-TAIL_BYTES:], digest_size=16).hexdigest()
 
 
-def read_blocks(source: Source, pending: bytes, offset: int, block_bytes: int) -> Iterator[Block]:
+def read_blocks(
+    source: Source, pending: bytes, offset: int, block_bytes: int, spare: list[bytearray]
+) -> Iterator[Block]:
     """Give the stream from `offset` in blocks; `pending` was already read of it.
 
-    A block ends with a newline. Only what a complete stream ends with may lack one.
+    A block ends with a newline. Only what a complete stream ends with may lack one. `spare` has
+    the memory of blocks that are done with, to be filled again: new memory takes twice as long.
     """
     while True:
-        data = bytearray(len(pending) + block_bytes)  # filled in place: copies are what costs here
-        data[: len(pending)] = pending
+        data = spare.pop() if spare else bytearray()
+        _resize(data, len(pending) + block_bytes)
+        data[: len(pending)] = pending  # filled in place: copies are what costs here
         filled = _fill(source.stream, data, len(pending))
         ended = filled < len(data)
         cut = filled if ended and source.complete else data.rfind(b"\n", 0, filled) + 1
@@ -104,6 +108,11 @@ def read_blocks(source: Source, pending: bytes, offset: int, block_bytes: int) -
                 f"{source.path}: no line end within {MAX_LINE_BYTES >> 20} MiB after byte"
                 f" {offset}: this is no accounting file"
             )
+
+
+def _resize(data: bytearray, size: int) -> None:
+    del data[size:]
+    data.extend(bytes(size - len(data)))
 
 
 def _fill(stream: BinaryIO, data: bytearray, filled: int) -> int:

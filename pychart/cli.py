@@ -10,7 +10,6 @@ import logging
 import os
 import re
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -44,6 +43,8 @@ def _show_version(wanted: bool) -> None:
     """Print what a report of a fault should say, and end."""
     if not wanted:
         return
+    from importlib.metadata import version
+
     parts = ("pychart-accounting", "chdb", "clickhouse-connect", "streamlit")
     print("\n".join(f"{part} {version(part)}" for part in parts))
     print(f"Python {sys.version.split()[0]}")

@@ -255,7 +255,7 @@ class Explainer:
     def _send(self, table: str, column: str, line: Line, data: bytes) -> None:
         columns = ("cluster", "file_id", "generation", "offset", column, "maxvmem_cap")
         cap = self._settings.cluster(self._cluster).maxvmem_cap
-        block = Block(line.offset, data)
+        block = Block(line.offset, bytearray(data))
         frame = Frame(self._cluster, str(self._count), 0, block, cap)
         self._warehouse.insert(table, columns, frame, INSERT_SETTINGS)
 

@@ -80,16 +80,40 @@ def test_a_changed_parser_replaces_the_old_one(
     database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     known = parser()
-    careless = known[-1].sql.replace("lines.owner", "upper(lines.owner)")
-    edited = migrations.Statement(known[-1].number, known[-1].name, careless)
+    careless = [each.sql.replace("lines.owner", "upper(lines.owner)") for each in known]
+    assert careless != [each.sql for each in known]
+    edited = [
+        migrations.Statement(each.number, each.name, sql)
+        for each, sql in zip(known, careless, strict=True)
+    ]
     with warehouse(database_url) as db:
-        monkeypatch.setattr(migrations, "parser", lambda: [*known[:-1], edited])
+        monkeypatch.setattr(migrations, "parser", lambda: edited)
         assert migrate(db) == [each.name for each in known]
         load_bytes(db, tmp_path / "old", line(owner="ann") + b"\n")
         monkeypatch.setattr(migrations, "parser", lambda: known)
         assert migrate(db) == [each.name for each in known]
         load_bytes(db, tmp_path / "new", line(owner="bob") + b"\n")
         assert column(db, "SELECT owner FROM records ORDER BY owner") == ["ANN", "bob"]
+
+
+def test_a_piece_that_an_earlier_parser_had_goes_with_it(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    again = (
+        "CREATE MATERIALIZED VIEW again TO rejected_lines AS"
+        " SELECT cluster, file_id, generation, offset, owner AS line, 'again' AS reason"
+        " FROM parsed_lines WHERE sound"
+    )
+    known = parser()
+    with warehouse(database_url) as db:
+        earlier = [*known, migrations.Statement(400, "0400_again", again)]
+        monkeypatch.setattr(migrations, "parser", lambda: earlier)
+        migrate(db)
+        load_bytes(db, tmp_path / "old", line(owner="ann") + b"\n")
+        monkeypatch.setattr(migrations, "parser", lambda: known)
+        migrate(db)
+        load_bytes(db, tmp_path / "new", line(owner="bob") + b"\n")
+        assert column(db, "SELECT line FROM rejects") == ["ann"]
 
 
 def test_a_year_that_gets_no_more_lines_becomes_one_part(database_url: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ SELECT
     generation,
     base + end - length(piece) - 1 AS offset,
     maxvmem_cap,
+    0 AS marks,
     ((length(fields) = 45) + has([43, 46, 52, 53, 54, 55, 74], length(fields)) * isNaN(numbers[1]) > 0) + (end <= size) + plain
         + (length(piece) <= 1048576)
         + isFinite(arraySum(arraySlice(numbers, 14, 18)) + cpu + mem + io + iow + maxvmem)

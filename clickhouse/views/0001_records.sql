@@ -35,6 +35,6 @@ SELECT
     later_fields[29] AS exec_host_list,
     submission_us, start_us, end_us,  -- µs after submission_time, start_time and end_time
     layout,                           -- number of fields on the line; 0 = a JSON object
-    -- what is unusual about the line, in words; the bits are set in parser/0012_accept.sql
+    -- what is unusual about the line, in words; the bits are set in parser/record.sql
     arrayMap(bit -> {flag_names}[bit + 1], bitPositionsToArray(accounting.flags)) AS flags
 FROM accounting FINAL

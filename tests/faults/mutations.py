@@ -143,7 +143,7 @@ MUTATIONS = (
         "embedded",
         (
             (
-                "clickhouse/parser/0012_accept.sql",
+                "clickhouse/parser/record.sql",
                 "if(start_seconds > 0, line_hash, sipHash128(file_id, offset))",
                 "sipHash128(file_id, offset)",
             ),
@@ -156,7 +156,7 @@ MUTATIONS = (
         "embedded",
         (
             (
-                "clickhouse/parser/0012_accept.sql",
+                "clickhouse/parser/record.sql",
                 "if(start_seconds > 0, line_hash, sipHash128(file_id, offset))",
                 "line_hash",
             ),

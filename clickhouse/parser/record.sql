@@ -1,4 +1,4 @@
-CREATE MATERIALIZED VIEW accept TO accounting AS
+-- What becomes a record of `lines`: sound ones (0004) and examined ones (0010) have the same columns.
 WITH
     word -> transform(toLowCardinality(word), ['NONE', 'UNKNOWN', '(null)'], ['', '', '']) AS present,
     -- seconds, milliseconds or microseconds, told by magnitude for each value
@@ -65,4 +65,3 @@ SELECT
     microseconds(lines.start_time) AS start_us,
     microseconds(lines.end_time) AS end_us,
     arrayMap(word -> replaceAll(word, '\xFF', ':'), lines.later) AS later
-FROM readable_lines AS lines

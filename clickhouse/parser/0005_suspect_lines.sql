@@ -1,5 +1,5 @@
 -- Lines with something unusual, to be examined one by one. Nothing is stored here.
--- A table of its own, so that planning the long query of 0009 is not repeated for blocks without any.
+-- A table of its own, so that planning the long query of 0008 is not repeated for blocks without any.
 CREATE TABLE suspect_lines
 (
     cluster     LowCardinality(String),

@@ -13,7 +13,7 @@ CREATE TABLE examined_lines
     layout      UInt64,         -- number of fields; 0 = a JSON object
     fields      Array(String),
     numbers     Array(Float64), -- of the first 45 fields, NaN where a field is none
-    kinds       Array(String),  -- of these numbers, as in 0009
+    kinds       Array(String),  -- of these numbers, as in 0008
     reason      String          -- empty where the line can be read
 )
 ENGINE = Null

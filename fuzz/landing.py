@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from clickhouse.connection import Warehouse
 from ingest import batch
-from ingest.loader import INSERT_SETTINGS
+from ingest.landing import INSERT_SETTINGS
 from ingest.tail import Block
 
 PLACE = "cluster, file_id, offset, record_id"  # where a line stood, or what follows from it

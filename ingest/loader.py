@@ -9,7 +9,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,12 +24,12 @@ from clickhouse.errors import (
     SourceError,
     WarehouseError,
 )
-from ingest import batch, identity, ledger, poison
+from ingest import batch, ledger
+from ingest.landing import Landing, Sent
 from ingest.merges import Merges, holds_other_files, merge_doubled
 from ingest.sources import STANDARD_INPUT, Source, check_whole, open_source
 from ingest.tail import (
     TAIL_BYTES,
-    Block,
     Head,
     Resumed,
     read_blocks,
@@ -45,17 +45,7 @@ EMBEDDED_BLOCK_BYTES = 31 * 1024**2  # from 32 MiB on, malloc maps each anew
 SERVER_BLOCK_BYTES = 8 * 1024**2
 IN_FLIGHT = 2  # inserts at once, and another being read: two cores parse
 COMMIT_BATCHES = 4  # batches whose rows are looked for, and remembered, together
-SENDS = 3  # of a batch whose rows did not arrive although the insert was acknowledged
-
 MERGE_BYTES = 1024**2  # a smaller load leaves its copies to the merges in the background
-
-# A block may touch any number of years; the key, and not the insert, removes duplicates.
-INSERT_SETTINGS = {
-    "max_block_size": 3000,  # one row of the landing table at a time
-    "max_partitions_per_insert_block": 0,
-    "optimize_on_insert": 0,
-    "query_plan_enable_optimizations": 0,
-}
 
 
 @dataclass
@@ -154,14 +144,6 @@ def load_file(
     return summary
 
 
-@dataclass(frozen=True)
-class _Sent:
-    block: Block
-    counts: batch.Counts
-    digest: str
-    insert: Future[None]
-
-
 @dataclass
 class _Loader:
     warehouse: Warehouse
@@ -172,6 +154,7 @@ class _Loader:
     control: Control
     known: ledger.Position | None
     at: ledger.Position = ledger.Position()
+    landing: Landing = field(init=False)
 
     def load(self) -> None:
         """Go on where the ledger ends; where the file is no longer what it was there, from 0."""
@@ -247,16 +230,23 @@ class _Loader:
 
     def _send_all(self, source: Source, resumed: Resumed) -> None:
         self.summary.start = self.summary.offset = self.at.offset
+        self.landing = Landing(
+            self.warehouse,
+            self.cluster,
+            self.summary.file_id,
+            self.at.generation,
+            self.summary.path,
+        )
         tail = resumed.tail
-        waiting: deque[_Sent] = deque()
-        landed: list[_Sent] = []
+        waiting: deque[Sent] = deque()
+        landed: list[Sent] = []
         spare: list[bytearray] = []
         size = self._block_bytes()
         with Merges(self.warehouse) as merges, ThreadPoolExecutor(IN_FLIGHT) as pool:
             for block in read_blocks(source, resumed.pending, self.at.offset, size, spare):
                 tail = (tail + block.data[-TAIL_BYTES:])[-TAIL_BYTES:]
-                insert = pool.submit(self._insert, block)
-                waiting.append(_Sent(block, batch.count(block), tail_hash(tail), insert))
+                insert = pool.submit(self.landing.insert, block)
+                waiting.append(Sent(block, batch.count(block), tail_hash(tail), insert))
                 if len(waiting) > IN_FLIGHT:
                     landed.append(self._land(waiting.popleft(), source))
                     if len(landed) == 1:
@@ -276,19 +266,11 @@ class _Loader:
         usual = EMBEDDED_BLOCK_BYTES if self.warehouse.embedded else SERVER_BLOCK_BYTES
         return self.control.block_bytes or usual
 
-    def _insert(self, block: Block) -> None:
-        began = time.monotonic()
-        cap = self.warehouse.settings.cluster(self.cluster).maxvmem_cap
-        rows = batch.Frame(self.cluster, self.summary.file_id, self.at.generation, block, cap)
-        self.warehouse.insert("landing", batch.COLUMNS, rows, INSERT_SETTINGS)
-        self.summary.inserts += 1
-        self.summary.insert_seconds += time.monotonic() - began
-
-    def _land(self, sent: _Sent, source: Source) -> _Sent:
+    def _land(self, sent: Sent, source: Source) -> Sent:
         try:
             sent.insert.result()
         except DataRefused as error:
-            self._isolate(sent.block, error)
+            self.landing.isolate(sent.block, error)
         self.summary.lines += sent.counts.lines
         self.control.alive()
         if self.progress:
@@ -296,25 +278,11 @@ class _Loader:
             self.progress(Progress(source.bytes_read(), source.size, loaded, self.summary.lines))
         return sent
 
-    def _isolate(self, block: Block, error: DataRefused) -> None:
-        """Get all lines of a block in but those that the database refuses, which are rejected."""
-        log.warning("%s: byte %d: %s", self.summary.path, block.offset, error)
-        isolation = poison.Isolation(self._insert, [])
-        isolation.halve(block, error)
-        poison.reject(
-            self.warehouse,
-            self.cluster,
-            self.summary.file_id,
-            self.at.generation,
-            isolation.refused,
-        )
-
-    def _commit(self, source: Source, landed: list[_Sent]) -> None:
+    def _commit(self, source: Source, landed: list[Sent]) -> None:
         """Look for the rows of these batches, send again what is missing, then remember them."""
         if not landed:
             return
-        arrived = self._arrived(landed)
-        batches = [self._account(sent, arrived.get(sent.block.offset, (0, 0))) for sent in landed]
+        batches = self.landing.batches(landed)
         path = str(source.path if source.path == STANDARD_INPUT else source.path.absolute())
         ledger.append(
             self.warehouse, self.cluster, self.summary.file_id, self.at.generation, path, batches
@@ -324,95 +292,14 @@ class _Loader:
             self.summary.rejects += done.rejects
             self.summary.ignored += done.ignored
             self.summary.offset = done.end_offset
+        self.summary.inserts = self.landing.inserts
+        self.summary.insert_seconds = self.landing.seconds
         last = batches[-1]
         self.at = ledger.Position(
             self.at.generation, last.end_offset, last.tail_hash, last.start_offset
         )
         self.summary.at = self.at
         self.control.committed(self.summary)
-
-    def _account(self, sent: _Sent, arrived: tuple[int, int]) -> ledger.Batch:
-        records, rejects = arrived
-        if records + rejects != sent.counts.lines - sent.counts.ignored:
-            records, rejects = self._account_by_line(sent)
-        return ledger.Batch(
-            sent.block.offset,
-            sent.block.end,
-            sent.counts.lines,
-            records,
-            rejects,
-            sent.counts.ignored,
-            sent.digest,
-        )
-
-    def _account_by_line(self, sent: _Sent) -> tuple[int, int]:
-        """Tell copies that have not merged yet, and ones that have, from rows that are missing."""
-        lines = batch.lines(sent.block)
-        for sends_left in reversed(range(SENDS)):
-            kept, rejected = self._places(sent.block)
-            there = kept | rejected
-            missing = [line for line in lines if line.offset not in there]
-            missing = identity.absent(self.warehouse, self.cluster, self.summary.file_id, missing)
-            if not missing:
-                rejects = sum(line.offset in rejected - kept for line in lines)
-                return len(lines) - rejects, rejects
-            place = f"{self.summary.path}: byte {sent.block.offset}"
-            fault = f"{place}: {len(missing)} of {len(lines)} lines did not arrive in the database"
-            if sends_left:
-                log.warning("%s; sending them again", fault)
-                self._insert_again(sent.block)
-        raise WarehouseError(f"{fault}; not counted as loaded")
-
-    def _places(self, block: Block) -> tuple[set[int], set[int]]:
-        """Give the offsets of a block's lines that stand among the records, and the rejects."""
-        found = [
-            self.warehouse.rows(
-                f"SELECT DISTINCT offset FROM {table}"
-                " WHERE cluster = {cluster:String} AND file_id = {file_id:String}"
-                " AND generation = {generation:UInt32}"
-                " AND offset >= {first:UInt64} AND offset < {end:UInt64}",
-                {
-                    "cluster": self.cluster,
-                    "file_id": self.summary.file_id,
-                    "generation": self.at.generation,
-                    "first": block.offset,
-                    "end": block.end,
-                },
-            )
-            for table in ("accounting", "rejected_lines")
-        ]
-        kept, rejected = ({int(row[0]) for row in rows} for rows in found)
-        return kept, rejected
-
-    def _insert_again(self, block: Block) -> None:
-        try:
-            self._insert(block)
-        except DataRefused as error:
-            self._isolate(block, error)
-
-    def _arrived(self, landed: list[_Sent]) -> dict[int, tuple[int, int]]:
-        """Count the records and rejects that the database holds of each block, by its offset."""
-        place = (  # in both, for a cluster's shards look at no condition outside
-            "cluster = {cluster:String} AND file_id = {file_id:String}"
-            " AND generation = {generation:UInt32}"
-            " AND offset >= {first:UInt64} AND offset < {end:UInt64}"
-        )
-        found = self.warehouse.rows(
-            "SELECT roundDown(offset, {starts:Array(UInt64)}) AS start,"
-            " countIf(kept), countIf(NOT kept) FROM"
-            f" (SELECT offset, 1 AS kept FROM accounting WHERE {place}"
-            f"  UNION ALL SELECT offset, 0 AS kept FROM rejected_lines WHERE {place})"
-            " GROUP BY start",
-            {
-                "starts": [sent.block.offset for sent in landed],
-                "cluster": self.cluster,
-                "file_id": self.summary.file_id,
-                "generation": self.at.generation,
-                "first": landed[0].block.offset,
-                "end": landed[-1].block.end,
-            },
-        )
-        return {int(start): (int(records), int(rejects)) for start, records, rejects in found}
 
 
 def _first_rejects(

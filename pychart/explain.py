@@ -17,7 +17,7 @@ from clickhouse.errors import SourceError
 from clickhouse.migrate import migrate
 from clickhouse.settings import Settings
 from ingest.batch import Frame
-from ingest.loader import INSERT_SETTINGS
+from ingest.landing import INSERT_SETTINGS
 from ingest.sources import STANDARD_INPUT, Source, is_ignored, open_source, read_line
 from ingest.tail import Block
 

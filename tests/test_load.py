@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clickhouse.connection import Warehouse
 from clickhouse.errors import ConfigError, SourceError, WarehouseError
-from ingest import batch, loader
+from ingest import batch, landing, loader
 from ingest.loader import load_file
 from tests.helpers import CLUSTER, column, line, load_bytes, one, warehouse
 
@@ -172,7 +172,7 @@ def test_rows_that_do_not_arrive_are_sent_again_and_never_counted(
 
     monkeypatch.setattr(Warehouse, "insert", swallow)
     with warehouse(database_url) as db:
-        lost = loader.SENDS
+        lost = landing.SENDS
         with pytest.raises(WarehouseError, match="223 of 223 lines did not arrive"):
             load_file(db, CLUSTER, sample)
         assert one(db, "SELECT count() FROM ledger") == 0

@@ -30,7 +30,7 @@ class Mutation:
     scale: float = 0.1
 
 
-LOADER = "ingest/loader.py"
+LOADER, LANDING = "ingest/loader.py", "ingest/landing.py"
 FAMILY = "ingest/family.py"
 FOLLOWER = "ingest/follower.py"
 CONNECTION, FAILURES = "clickhouse/connection.py", "clickhouse/failures.py"
@@ -41,9 +41,9 @@ MUTATIONS = (
         3,
         "embedded",
         (
-            (LOADER, "pool.submit(self._insert, block)", "pool.submit(lambda: None)"),
+            (LOADER, "pool.submit(self.landing.insert, block)", "pool.submit(lambda: None)"),
             (
-                LOADER,
+                LANDING,
                 "arrived = self._arrived(landed)\n",
                 "arrived = {s.block.offset: (s.counts.lines - s.counts.ignored, 0) for s in landed}"
                 "\n",
@@ -51,7 +51,8 @@ MUTATIONS = (
             (
                 LOADER,
                 "        last = batches[-1]\n",
-                "        [self._insert(s.block) for s in landed]\n        last = batches[-1]\n",
+                "        [self.landing.insert(s.block) for s in landed]\n"
+                "        last = batches[-1]\n",
             ),
         ),
         1.0,
@@ -62,7 +63,7 @@ MUTATIONS = (
         "server",
         (
             (
-                LOADER,
+                LANDING,
                 "if records + rejects != sent.counts.lines - sent.counts.ignored:",
                 "if False:",
             ),
@@ -72,7 +73,7 @@ MUTATIONS = (
         "a merged row is looked for by what its line says",
         29,
         "embedded",
-        ((LOADER, "missing = identity.absent(", "missing = (lambda *found: found[-1])("),),
+        ((LANDING, "missing = identity.absent(", "missing = (lambda *found: found[-1])("),),
     ),
     Mutation(
         "the 4 KiB before the offset must be what they were",
@@ -129,7 +130,7 @@ MUTATIONS = (
         "an insert may touch any number of partitions",
         15,
         "server",
-        ((LOADER, '    "max_partitions_per_insert_block": 0,\n', ""),),
+        ((LANDING, '    "max_partitions_per_insert_block": 0,\n', ""),),
     ),
     Mutation(
         "a refused batch is halved to the line",

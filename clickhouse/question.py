@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from difflib import get_close_matches
 from typing import Literal
 
 from clickhouse.dimensions import DIMENSIONS
@@ -233,4 +234,6 @@ def _seconds(value: str) -> int:
 def known(name: str, names: Iterable[str], kind: str) -> None:
     """Refuse a name that is none of these."""
     if name not in names:
-        raise QuestionError(f"unknown {kind} {name!r}; there are {', '.join(names)}")
+        near = get_close_matches(name, list(names), n=1)
+        meant = f"did you mean {near[0]!r}? There" if near else "there"
+        raise QuestionError(f"unknown {kind} {name!r}; {meant} are {', '.join(names)}")

@@ -116,19 +116,31 @@ def _write_table(question: Question, answer: pa.Table, file: TextIO) -> None:
 
 
 def _write_bars(question: Question, answer: pa.Table, file: TextIO) -> None:
-    """Draw a block of bars for each metric, as long as the terminal is wide."""
+    """Draw a block of bars for each metric, as long as the terminal is wide; the total has none."""
     rows = answer.to_pylist()
-    rows = [row for row in rows if row.get(columns.ROW) != columns.TOTAL]
     labels = [", ".join(_labels(question, row)) or "all" for row in rows]
     for name in question.metrics:
+        beside = [name + ending for ending in (columns.SHARE, columns.CHANGE_PERCENT)]
+        told = [name, *(column for column in beside if column in answer.column_names)]
         said = note(replace(question, metrics=(name,)))
-        print(", ".join(filter(None, (str(columns.describe(name)), said))), file=file)
-        for line in _bars(labels, [row[name] for row in rows], name):
+        title = "; ".join(str(columns.describe(column)) for column in told)
+        print(", ".join(filter(None, (title, said))), file=file)
+        cells = [[shown(column, row[column]) for row in rows] for column in told]
+        parts = [row.get(columns.ROW) != columns.TOTAL for row in rows]
+        values = [row[name] if part else None for row, part in zip(rows, parts, strict=True)]
+        for line in _bars(labels, values, [_aligned(column) for column in cells]):
             print(line, file=file)
 
 
-def _bars(labels: Sequence[str], values: Sequence[Any], metric: str) -> Iterator[str]:
-    figures = [shown(metric, value) for value in values]
+def _aligned(cells: Sequence[str]) -> list[str]:
+    width = max(map(len, cells), default=0)
+    return [f"{cell:>{width}}" for cell in cells]
+
+
+def _bars(
+    labels: Sequence[str], values: Sequence[Any], cells: Sequence[Sequence[str]]
+) -> Iterator[str]:
+    figures = ["  ".join(row) for row in zip(*cells, strict=True)]
     left = min(LABEL_WIDTH, max(map(len, labels), default=0))
     right = max(map(len, figures), default=0)
     room = max(10, shutil.get_terminal_size().columns - left - right - 2)
@@ -137,7 +149,7 @@ def _bars(labels: Sequence[str], values: Sequence[Any], metric: str) -> Iterator
         short = label if len(label) <= left else f"{label[: left - 1]}…"
         eighths = round(8 * room * value / most) if value and value > 0 else 0
         bar = "█" * (eighths // 8) + EIGHTHS[eighths % 8].strip()
-        yield f"{short:{left}} {figure:>{right}} {bar}".rstrip()
+        yield f"{short:{left}} {figure} {bar}".rstrip()
 
 
 WRITERS: dict[str, Writer] = {

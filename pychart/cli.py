@@ -191,11 +191,12 @@ def sql(
         str, typer.Option("--format", help="TSV, CSV, JSON or another format of ClickHouse.")
     ] = "TSVWithNames",
 ) -> None:
-    """Answer a query in SQL."""
+    """Answer a query in SQL; what would change something is refused."""
+    from clickhouse.connection import Warehouse
     from clickhouse.migrate import open_current
 
-    with open_current(context.obj) as warehouse:
-        sys.stdout.buffer.write(warehouse.text(statement, format_name))
+    with open_current(context.obj), Warehouse(context.obj, read_only=True) as reader:
+        sys.stdout.buffer.write(reader.text(statement, format_name))
 
 
 @app.command()
@@ -432,7 +433,9 @@ def main() -> None:
     except PychartError as error:
         fail(error, 1)
     except UsageFault as error:
-        fail(Exception(error.format_message()), 2)  # type: ignore[attr-defined]
+        if message := error.format_message():  # type: ignore[attr-defined]
+            fail(Exception(message), 2)
+        sys.exit(2)  # no command: the help has been shown
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(130)
     except BrokenPipeError:  # `pychart sql … | head`

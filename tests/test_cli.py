@@ -55,11 +55,18 @@ def test_load_ask_sql_status_verify(database_url: str, sample: Path) -> None:
     assert [row["year"] for row in rows] == ["2026", "2026"]
     as_json = on(database_url, *"ask --metric jobs --by month --format json".split())
     assert json.loads(as_json.stdout) == [{"month": "2026-11", "jobs": 177}]
+    bars = on(database_url, *"ask --metric jobs --by user --top 1 --other --share --total".split(),
+              "--format", "bar").stdout.decode()  # fmt: skip
+    assert "dora" in bars and " 26.55 █" in bars and bars.rstrip().endswith(" 177  100.00")
     table = on(database_url, *"ask --metric wall_hours --by group".split()).stdout.decode()
     assert "Wall time (h)" in table
     assert "chimie" in table
     selected = on(database_url, "sql", "SELECT count() AS n FROM jobs", "--format", "CSVWithNames")
     assert selected.stdout.decode() == '"n"\n188\n'
+    for changing in ("DROP TABLE accounting", "INSERT INTO migrations (version) VALUES (9999)"):
+        refused = on(database_url, "sql", changing)
+        assert (refused.returncode, refused.stdout) == (1, b"")
+        assert "readonly mode" in refused.stderr.decode()
     verified = on(database_url, "verify", sample)
     assert verified.returncode == 0
     assert "ledger and rows agree" in verified.stdout.decode()
@@ -151,6 +158,10 @@ def test_ask_with_everything(database_url: str, sample: Path, tmp_path: Path) ->
 
 USAGE = {
     "unknown metric": (["ask", "--metric", "cost"], "unknown metric 'cost'; there are jobs,"),
+    "a metric misspelt": (
+        ["ask", "--metric", "job"],
+        "unknown metric 'job'; did you mean 'jobs'? There are jobs,",
+    ),
     "unknown dimension": (["ask", "--metric", "jobs", "--by", "owner"], "unknown dimension"),
     "bad period": (["ask", "--metric", "jobs", "--period", "soon"], "period 'soon' is none of"),
     "bad filter": (["ask", "--metric", "jobs", "--where", "x"], "'x' is not of the form"),

@@ -225,7 +225,8 @@ class _Loader:
         if other is not None:
             raise ConfigError(
                 f"{source.path}: this file was loaded as cluster {other!r};"
-                f" as {self.cluster!r} its jobs would count twice"
+                f" as {self.cluster!r} its jobs would count twice. Call the cluster that in the"
+                " settings, or load into another database"
             )
 
     def _send_all(self, source: Source, resumed: Resumed) -> None:

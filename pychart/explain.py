@@ -132,6 +132,8 @@ def parse_place(text: str) -> tuple[Path, int | None]:
     name, colon, offset = text.rpartition(":")
     if colon and offset.isascii() and offset.isdigit() and not Path(text).exists():
         return Path(name), int(offset)
+    if colon and Path(name).is_file() and not Path(text).exists():
+        raise SourceError(f"{text}: {offset!r} is no byte of a file, which are counted from 0")
     return Path(text), None
 
 

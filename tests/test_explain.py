@@ -212,6 +212,7 @@ def test_the_command(tmp_path: Path) -> None:
     [
         ("missing", "missing: No such file or directory"),
         (".", "is a directory; name the accounting file in it"),
+        ("a:abc", "a:abc: 'abc' is no byte of a file"),
         ("a:9999", "a: no byte 9999: it ends after 4 bytes, decompressed"),
         ("a", "a: nothing but comments and empty lines"),
     ],

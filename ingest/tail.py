@@ -90,8 +90,7 @@ def read_blocks(
     the memory of blocks that are done with, to be filled again: new memory takes twice as long.
     """
     while True:
-        data = spare.pop() if spare else bytearray()
-        _resize(data, len(pending) + block_bytes)
+        data = _memory(spare, len(pending) + block_bytes)
         data[: len(pending)] = pending  # filled in place: copies are what costs here
         filled = _fill(source.stream, data, len(pending))
         ended = filled < len(data)
@@ -110,9 +109,16 @@ def read_blocks(
             )
 
 
-def _resize(data: bytearray, size: int) -> None:
-    del data[size:]
-    data.extend(bytes(size - len(data)))
+def _memory(spare: list[bytearray], size: int) -> bytearray:
+    if spare:
+        data = spare.pop()
+        try:
+            del data[size:]
+            data.extend(bytes(size - len(data)))
+        except BufferError:  # whatever failed with it still holds it
+            return bytearray(size)
+        return data
+    return bytearray(size)
 
 
 def _fill(stream: BinaryIO, data: bytearray, filled: int) -> int:

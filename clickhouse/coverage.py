@@ -195,10 +195,11 @@ class Coverage:
 
     def _unseen_by(self, span: Span) -> Iterator[Days]:
         whole = (span.start - DAY, span.end + DAY)
-        if any(span.seen.lost(each, self.parts) for each in span.partitions):
+        unknown = [*self.unknown_to(span)]
+        lost = any(span.seen.lost(each, self.parts) for each in span.partitions)
+        if lost or any(map(span.seen.changed_in, unknown)):
             return iter([whole])
-        new = ((part.begins, part.ends + DAY) for part in self.unknown_to(span))
-        return clipped(new, whole)
+        return clipped(((part.begins, part.ends + DAY) for part in unknown), whole)
 
     def unknown_to(self, span: Span) -> Iterator[Part]:
         """List the parts that a build does not know, of the partitions that concern it."""

@@ -10,6 +10,8 @@ from, has.
 from __future__ import annotations
 
 import hashlib
+import logging
+import random
 import re
 import threading
 import time
@@ -26,12 +28,16 @@ from clickhouse.settings import Settings
 from clickhouse.shards import SUFFIX
 from clickhouse.site import literal, pieces
 
+log = logging.getLogger(__name__)
+
 NOT_IMPLEMENTED = 48
 FIRST_OF_PARSER = 500  # its statements are numbered from here in `migrations`
 LINES = "0004_lines"  # the view of which rollups are made
 FIRST_VIEW = 1000  # and views from here
 LAST_VIEW = 499  # after which: the texts of all views, before the settings are written into them
 ATTEMPTS = 5  # to replace the parser, while another process may be at it
+# What is no more, of the parser when it stood in `schema/` under other numbers.
+FORMER_PIECES = ("pass_sound", "pass_examined", "readable_lines")
 
 # The SQL interface; the embedded engine shows it in its `default` too, where a plain client looks.
 INTERFACE = (
@@ -57,7 +63,7 @@ class Statement:
         return hashlib.sha256(self.sql.encode()).hexdigest()
 
 
-GONE = Statement(0, "", "").checksum  # of a piece that there is no more
+GONE = Statement(0, "", "").checksum  # of a piece that is not there, or no longer
 
 
 def schema() -> list[Statement]:
@@ -105,7 +111,12 @@ def migrate(warehouse: Warehouse) -> list[str]:
         done = apply(warehouse)
         with ThreadPoolExecutor(1) as beside:  # neither knows of the other, and each takes 0.1 s
             viewed = beside.submit(_replace_for, warehouse, warehouse.settings)
-            done += replace_parser(warehouse)
+            try:
+                done += replace_parser(warehouse)
+            except WarehouseError:
+                if other := viewed.exception():
+                    log.warning("the views could not be made either: %s", other)
+                raise
         return done + viewed.result()
 
 
@@ -202,25 +213,25 @@ def replace_parser(warehouse: Warehouse) -> list[str]:
         if current == {each.name: each.checksum for each in parser()}:
             return []
         try:
-            return _build_parser(warehouse, current)
-        except WarehouseError:  # another process took a piece away under this one
+            return _build_parser(warehouse, found)
+        except WarehouseError:  # of another process that is at it, for instance
             if attempt == ATTEMPTS - 1:
                 raise
-            time.sleep(0.2)
+            time.sleep(random.uniform(0.1, 0.4) * 2**attempt)  # noqa: S311 - not a secret
     raise AssertionError("not reached")
 
 
-def _build_parser(warehouse: Warehouse, current: Iterable[str]) -> list[str]:
+def _build_parser(warehouse: Warehouse, found: Iterable[str]) -> list[str]:
+    """Make it of nothing; `found` are the pieces that there may be, of an earlier version too."""
     names = [each.name for each in parser()]
-    others = set(current).difference(names)  # that an earlier version had
-    for name in sorted(others.union(names), reverse=True):
-        warehouse.command(f"DROP TABLE IF EXISTS {name[5:]} SYNC")
+    # Whoever is killed from here on makes it again, in the version before this one too.
+    remember(warehouse, [Statement(FIRST_OF_PARSER + int(name[:4]), name, "") for name in found])
+    numbered = sorted({*found, *names}, reverse=True)
+    for piece in dict.fromkeys([*(name[5:] for name in numbered), *FORMER_PIECES]):
+        warehouse.command(f"DROP TABLE IF EXISTS {piece} SYNC")
     for statement in parser():
         warehouse.command(statement.sql)
-    numbers = {each.number for each in parser()}
-    gone = [Statement(int(name[:4]), name, "") for name in others if int(name[:4]) not in numbers]
-    done = [*parser(), *gone]
-    remember(warehouse, [Statement(FIRST_OF_PARSER + s.number, s.name, s.sql) for s in done])
+    remember(warehouse, [Statement(FIRST_OF_PARSER + s.number, s.name, s.sql) for s in parser()])
     return names
 
 

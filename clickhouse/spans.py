@@ -40,7 +40,18 @@ class Built:
         return (
             (part.partition, part.first) in self._firsts
             and (part.partition, part.last) in self._lasts
-            and part.version <= max(version for *_, version in self.parts[part.partition])
+            and not self.changed_in(part)
+        )
+
+    def changed_in(self, part: Part) -> bool:
+        """Tell whether a part has been made of one of these by a mutation that came after it.
+
+        The mutation may have taken away the first and the last days that the part had. What was
+        inserted after a mutation, with a higher number, is as it was.
+        """
+        return part.version > 0 and any(
+            part.first <= first and last <= part.last and max(first, version) < part.version
+            for _, first, last, version in self.parts.get(part.partition, ())
         )
 
     def lost(self, partition: str, parts: Iterable[Part]) -> bool:

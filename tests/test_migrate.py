@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,46 @@ def test_a_piece_that_an_earlier_parser_had_goes_with_it(
         migrate(db)
         load_bytes(db, tmp_path / "new", line(owner="bob") + b"\n")
         assert column(db, "SELECT line FROM rejects") == ["ann"]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 12, 18])
+def test_a_parser_that_was_half_replaced_is_made_again_by_the_version_before_too(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, steps: int
+) -> None:
+    before = parser()
+    newer = [
+        migrations.Statement(each.number, each.name, each.sql.replace("lines.owner", "'other'"))
+        for each in before
+    ]
+    newer.append(
+        migrations.Statement(400, "0400_spare", "CREATE TABLE spare (a UInt8) ENGINE Null")
+    )
+    with warehouse(database_url) as db:
+        calls = count()
+
+        def killed(sql: str) -> None:
+            if next(calls) == steps:
+                raise KeyboardInterrupt
+            command(sql)
+
+        with monkeypatch.context() as newest:
+            newest.setattr(migrations, "parser", lambda: newer)
+            command = db.command
+            newest.setattr(db, "command", killed)
+            with pytest.raises(KeyboardInterrupt):
+                migrations.replace_parser(db)
+        assert migrate(db) == [each.name for each in before]
+        load_bytes(db, tmp_path / "accounting", line(owner="ann") + b"\n")
+        assert column(db, "SELECT owner FROM records") == ["ann"]
+        assert migrate(db) == []
+
+
+def test_a_piece_of_the_parser_that_had_other_numbers_goes(database_url: str) -> None:
+    with warehouse(database_url) as db:
+        db.command("CREATE MATERIALIZED VIEW pass_sound ENGINE Null AS SELECT * FROM parsed_lines")
+        db.command("TRUNCATE TABLE migrations")
+        migrate(db)
+        assert one(db, "EXISTS TABLE pass_sound") == 0
 
 
 def test_a_year_that_gets_no_more_lines_becomes_one_part(database_url: str, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from clickhouse.coverage import look
 from clickhouse.cubes import TABLES
 from clickhouse.days import DAY, next_month
 from clickhouse.query import Period, Question, ask, to_sql
+from clickhouse.spans import Built, Part
 from tests.helpers import column, line, load_bytes, one, warehouse
 from tests.rolled import (
     BY_MONTH,
@@ -229,3 +230,38 @@ def test_a_year_that_many_refreshes_made_is_made_again_as_one(
     assert one(db, refreshes) == 1
     assert rollups.refresh(db).months == 0
     check_all(db)
+
+
+def test_lines_that_a_mutation_took_from_the_end_of_a_part_are_in_no_answer(db: Warehouse) -> None:
+    check(db, BY_MONTH)
+    last = one(db, "SELECT max(time) FROM accounting WHERE toYear(time) = 2018").timestamp()
+    late = f"time > {last - 40 * 86400}"
+    db.command(f"ALTER TABLE accounting DELETE WHERE {late} SETTINGS mutations_sync = 1")
+    check_all(db)
+    rollups.refresh(db)
+    check_all(db)
+    assert tables(db, BY_MONTH) == ("total_months",)
+
+
+@pytest.mark.parametrize(
+    ("known", "part", "is_known", "is_changed"),
+    [
+        ([(1, 4, 0), (5, 5, 0)], (1, 5, 0), True, False),
+        ([(1, 4, 0), (5, 5, 0)], (1, 4, 6), False, True),
+        ([(1, 4, 6), (5, 5, 0)], (5, 5, 6), False, True),  # the mutation was half done
+        ([(1, 4, 6), (7, 7, 0)], (1, 7, 6), True, False),  # the second was inserted after it
+        ([(1, 4, 6), (7, 7, 0)], (1, 7, 8), False, True),
+        ([(1, 4, 0)], (1, 5, 0), False, False),
+        ([(1, 4, 0)], (1, 5, 6), False, True),
+        ([(1, 4, 0)], (5, 5, 6), False, False),
+    ],
+)
+def test_a_mutated_part_is_no_part_that_a_build_knows(
+    known: list[tuple[int, int, int]],
+    part: tuple[int, int, int],
+    is_known: bool,
+    is_changed: bool,
+) -> None:
+    built = Built([("2018", *each) for each in known])
+    found = Part("2018", *part, date(2018, 1, 1), date(2018, 1, 2))
+    assert (built.knows(found), built.changed_in(found)) == (is_known, is_changed)

@@ -7,7 +7,7 @@ CREATE TABLE parsed_lines
     generation         UInt32,
     offset             UInt64,
     maxvmem_cap        Float64,
-    marks              UInt32,           -- the flags, as in record.sql, that examining a line sets: none
+    marks              UInt32,           -- flags, as in record.sql; only examined lines have some here
     sound              Bool,             -- every number is there and as it should be: nothing to examine
     line               String,           -- only where it is not sound, as it was read
     torn               Bool,             -- the block ended before the line did
